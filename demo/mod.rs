@@ -1,0 +1,221 @@
+//! What speaks of videos: the simulator, and the demo with its queries and its chart.
+
+mod chart;
+mod show;
+mod simulate;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::NaiveDate;
+use clap::Args;
+use engine::error::{Error, Result};
+use engine::run::{Request, run};
+use engine::world::StepResult;
+use include_dir::{Dir, include_dir};
+
+use crate::cli::{Common, count};
+
+static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lake");
+static MODELS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
+static JOBS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/jobs");
+
+const LAKE_TOML: &str = "# The demo's lake. `lake config` lists every setting and where its value comes from.
+root = \"data/lake\"
+landing = \"data/landing\"
+
+[privacy]
+key_file = \"privacy.key\"   # made for this demo: a lake with people in it keeps its key elsewhere
+";
+
+/// Show everything on made-up events, in under a minute
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// The folder of the demo's project and lake
+    #[arg(long, default_value = "demo-lake")]
+    dir: PathBuf,
+    /// How many events to make up
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Other seeds make other events
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Demo {
+    pub(crate) async fn run(self, common: &Common) -> Result<()> {
+        let started = Instant::now();
+        let landing = self.dir.join("data/landing");
+        let events = landing.join("events");
+        if self.dir.exists() && !self.dir.join("lake.toml").exists() && !is_empty(&self.dir) {
+            return Err(Error::usage(format!("{} is not empty and no demo", self.dir.display()))
+                .hint("choose another folder with --dir"));
+        }
+        make_project(&self.dir)?;
+        if events.exists() {
+            say(&format!("{} has its events already: nothing new is made up", self.dir.display()));
+        } else {
+            self.make_events(&landing)?;
+        }
+        let world = common.world_in(&self.dir, true).await?;
+        let steps = run(&world, &Request { layer: "all".to_owned(), ..Request::default() }).await?;
+        if steps.iter().all(|step| step.result == StepResult::UpToDate) {
+            say("nothing was due: the lake is as it was");
+        }
+        show::show(&world).await?;
+        let dir = self.dir.display();
+        say(&format!("\ndone in {:.1} s. Next:", started.elapsed().as_secs_f64()));
+        for command in [
+            format!("lake --project {dir} sql \"SELECT * FROM gold.video_daily_rates ORDER BY plays DESC LIMIT 5\""),
+            format!("lake --project {dir} sql            # a prompt: \\d lists the tables"),
+            format!("lake simulate --events 200000 --seed 2 --start 2026-03-03 --to folder:{dir}/data/landing && lake --project {dir} run all"),
+        ] {
+            say(&format!("  {command}"));
+        }
+        Ok(())
+    }
+
+    /// Makes the events aside and moves them into place when they are whole.
+    fn make_events(&self, landing: &Path) -> Result<()> {
+        let aside = self.dir.join("data/.making");
+        let failed = |cause| Error::io(format!("cannot write below {}", self.dir.display()), cause);
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside).map_err(failed)?;
+        }
+        let started = Instant::now();
+        let mut options = simulate::Options::new(self.events, self.seed, START_MS);
+        options.faults = simulate::Faults::realistic();
+        let mut sink = simulate::FolderSink::new(&aside)?;
+        let report = simulate::simulate(&options, &mut sink, None, &mut |_| {})?;
+        sink.finish()?;
+        std::fs::create_dir_all(landing).map_err(failed)?;
+        for part in ["videos", "events"] {
+            std::fs::rename(aside.join(part), landing.join(part)).map_err(failed)?;
+        }
+        std::fs::remove_dir_all(&aside).map_err(failed)?;
+        tell(&report, started);
+        Ok(())
+    }
+}
+
+/// 2026-03-01, the first day of the made-up events.
+const START_MS: i64 = 1_772_323_200_000;
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn make_project(dir: &Path) -> Result<()> {
+    let failed = |cause| Error::io(format!("cannot make the demo in {}", dir.display()), cause);
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    for (name, files) in [("lake", &CONTRACTS), ("sql", &MODELS), ("jobs", &JOBS)] {
+        crate::cli::write(files, &dir.join(name))?;
+    }
+    let key = dir.join("privacy.key");
+    if !key.exists() {
+        write_secret(&key, &hex::encode(rand::random::<[u8; 32]>())).map_err(failed)?;
+    }
+    let settings = dir.join("lake.toml");
+    if !settings.exists() {
+        std::fs::write(settings, LAKE_TOML).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")
+}
+
+fn tell(report: &simulate::Report, started: Instant) {
+    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = count(report.events.saturating_mul(1000) / ms);
+    say(&format!(
+        "  {:24} {:>12} rows  {rate:>12} rows/s  {}.{} s",
+        "made-up events",
+        count(report.events),
+        ms / 1000,
+        ms % 1000 / 100
+    ));
+}
+
+fn say(text: &str) {
+    crate::cli::say(text);
+}
+
+/// Make realistic events
+#[derive(Args, Debug)]
+pub(crate) struct Simulate {
+    /// How many events
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// The same seed makes the same bytes
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where they go: folder:DIR makes DIR/events and DIR/videos
+    #[arg(long, value_name = "folder:DIR")]
+    to: String,
+    /// The first day, UTC
+    #[arg(long, default_value = "2026-03-01")]
+    start: NaiveDate,
+    /// Write what really happened: one JSON line a playback
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// Videos in the catalogue
+    #[arg(long, default_value_t = 400)]
+    videos: u32,
+    /// Share of events that get lost, 0..1
+    #[arg(long, default_value_t = 0.0)]
+    lose: f64,
+    /// Share of events that come twice
+    #[arg(long, default_value_t = 0.0)]
+    duplicate: f64,
+    /// Share of events that come minutes to hours late
+    #[arg(long, default_value_t = 0.0)]
+    delay: f64,
+    /// Share of events that come out of order
+    #[arg(long, default_value_t = 0.0)]
+    reorder: f64,
+    /// Share of devices whose clock is wrong, by hours
+    #[arg(long, default_value_t = 0.0)]
+    skew: f64,
+}
+
+impl Simulate {
+    pub(crate) fn run(self, common: &Common) -> Result<()> {
+        let dir = self.to.strip_prefix("folder:").filter(|dir| !dir.is_empty()).ok_or_else(|| {
+            Error::usage(format!("--to {}: not a place events can go to", self.to)).hint("write --to folder:DIR")
+        })?;
+        let start_ms = self.start.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+        let mut options = simulate::Options::new(self.events, self.seed, start_ms);
+        options.videos = self.videos;
+        options.faults = simulate::Faults {
+            lose: self.lose,
+            duplicate: self.duplicate,
+            delay: self.delay,
+            reorder: self.reorder,
+            skew: self.skew,
+        };
+        let mut truth = match &self.truth {
+            Some(path) => {
+                let file = std::fs::File::create(path).map_err(|cause| Error::io(format!("cannot write {}", path.display()), cause))?;
+                Some(std::io::BufWriter::new(file))
+            }
+            None => None,
+        };
+        let started = Instant::now();
+        let mut sink = simulate::FolderSink::new(Path::new(dir))?;
+        let truth_out = truth.as_mut().map(|out| out as &mut dyn Write);
+        let report = simulate::simulate(&options, &mut sink, truth_out, &mut |_| {})?;
+        sink.finish()?;
+        if let Some(mut out) = truth {
+            out.flush().map_err(|cause| Error::io("cannot write the truth", cause))?;
+        }
+        if !common.quiet() {
+            tell(&report, started);
+        }
+        Ok(())
+    }
+}

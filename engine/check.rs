@@ -1,0 +1,182 @@
+//! `lake check`: plans every model against the contracts, reading no rows, and finds all mistakes.
+
+use std::collections::BTreeSet;
+
+use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
+
+use crate::contract::{Contract, TableName};
+use crate::decode::Decoder;
+use crate::error::Result;
+use crate::mistake::{Files, Mistake};
+use crate::model::{Model, Refresh};
+use crate::project::Project;
+use crate::pseudonym::Pseudonyms;
+use crate::quarantine;
+use crate::query::{Limits, Query, explain};
+use crate::rowcheck::RowChecks;
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Checked {
+    /// The project, as far as it could be read.
+    pub project: Project,
+    /// Every mistake, in the order of the files.
+    pub mistakes: Vec<Mistake>,
+    /// Contracts that are missing and could be planned: their path and text.
+    pub drafts: Vec<(String, String)>,
+}
+
+/// Reads and plans a project.
+///
+/// # Errors
+/// Only by a bug of ours: mistakes of the project are in the result.
+pub async fn check(files: Files, reporting_tz: chrono_tz::Tz) -> Result<Checked> {
+    let (project, mistakes) = Project::parse(files);
+    let query = Query::new(&Limits::planning(reporting_tz))?;
+    let mut checker = Checker { project: &project, query, mistakes, broken: BTreeSet::new(), drafts: Vec::new() };
+    checker.contracts()?;
+    for name in &project.order {
+        checker.model(&project.models[name]).await?;
+    }
+    let Checker { mut mistakes, drafts, .. } = checker;
+    mistakes.sort_by(|a, b| (&a.file, a.span.as_ref().map(|s| s.start)).cmp(&(&b.file, b.span.as_ref().map(|s| s.start))));
+    mistakes.dedup();
+    Ok(Checked { project, mistakes, drafts })
+}
+
+struct Checker<'a> {
+    project: &'a Project,
+    query: Query,
+    mistakes: Vec<Mistake>,
+    /// Tables whose schema is unknown: models that read them are not judged.
+    broken: BTreeSet<TableName>,
+    drafts: Vec<(String, String)>,
+}
+
+impl Checker<'_> {
+    fn contracts(&mut self) -> Result<()> {
+        let own = quarantine::contract()?;
+        self.query.register_empty(&own.name, own.schema())?;
+        for contract in self.project.contracts.values() {
+            self.query.register_empty(&contract.name, contract.schema())?;
+            if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query) {
+                self.mistakes.extend(mistakes);
+            }
+            if !contract.sources.is_empty() {
+                if let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32]))) {
+                    let message = error.to_string();
+                    let mut mistake = Mistake::new(&contract.file, message.trim_start_matches(&format!("{}: ", contract.file)));
+                    mistake.hint = error.hint_text().map(str::to_owned);
+                    self.mistakes.push(mistake);
+                }
+            }
+        }
+        for path in self.project.files.keys() {
+            let parts: Vec<&str> = path.trim_end_matches(".sql").split('/').collect();
+            if let ["lake" | "sql", layer, table] = parts.as_slice() {
+                let name = TableName::new(layer, table);
+                let readable = self.project.contracts.contains_key(&name) || self.project.models.contains_key(&name);
+                if !readable {
+                    self.broken.insert(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, file: &str) -> &str {
+        self.project.files.get(file).map_or("", String::as_str)
+    }
+
+    async fn model(&mut self, model: &Model) -> Result<()> {
+        let unknown = |input: &TableName| self.broken.contains(input) || !self.project.knows(input);
+        if model.inputs.iter().any(unknown) {
+            self.broken.insert(model.name.clone());
+            return Ok(());
+        }
+        let frame = match self.query.plan(&model.text).await {
+            Ok(frame) => frame,
+            Err(cause) => {
+                self.mistakes.push(explain(&model.file, &model.text, &cause));
+                self.broken.insert(model.name.clone());
+                return Ok(());
+            }
+        };
+        let schema = frame.schema().as_arrow().clone();
+        // Optimising finds what planning alone does not, such as types that cannot be compared.
+        if let Err(cause) = frame.clone().into_optimized_plan() {
+            self.mistakes.push(explain(&model.file, &model.text, &cause));
+        }
+        match self.project.contracts.get(&model.name) {
+            _ if model.refresh == Refresh::View => self.query.register(&model.name, frame.into_view())?,
+            Some(contract) => self.fits(model, contract, &schema),
+            None => {
+                let path = format!("lake/{}/{}.sql", model.name.layer, model.name.table);
+                if !self.project.files.contains_key(&path) {
+                    self.drafts.push((path, draft(model, &schema)));
+                }
+                self.query.register_empty(&model.name, std::sync::Arc::new(schema.clone()))?;
+            }
+        }
+        self.set_checks(model, &schema).await
+    }
+
+    fn fits(&mut self, model: &Model, contract: &Contract, schema: &Schema) {
+        let Err(difference) = contract.accepts(schema) else { return };
+        let column = difference.split('`').nth(1).map(str::to_owned);
+        let mut mistake = Mistake::new(&contract.file, format!("the contract and its query {} differ: {difference}", model.file));
+        let place = column.and_then(|name| contract.columns.iter().find(|column| column.field.name == name));
+        mistake.span = place.map(|column| column.span.clone());
+        self.mistakes.push(mistake.hint("the SELECT's columns must have the contract's names, types and order"));
+    }
+
+    async fn set_checks(&mut self, model: &Model, schema: &Schema) -> Result<()> {
+        if model.checks.is_empty() {
+            return Ok(());
+        }
+        let this = datafusion::datasource::MemTable::try_new(std::sync::Arc::new(schema.clone()), vec![vec![]]);
+        let this = this.map_err(|cause| crate::error::Error::internal("no empty table").caused_by(cause))?;
+        self.query.register_this(std::sync::Arc::new(this))?;
+        for check in &model.checks {
+            let sql = format!("SELECT {}", check.expression);
+            if let Err(cause) = self.query.plan(&sql).await {
+                let mut mistake = explain(&model.file, &sql, &cause);
+                mistake.message = format!("check `{}`: {}", check.name, mistake.message);
+                self.mistakes.push(mistake.span(check.span.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A contract for a query's columns, for a person to finish.
+fn draft(model: &Model, schema: &Schema) -> String {
+    let about = if model.about.is_empty() { "One row per …" } else { &model.about };
+    let width = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("    {:width$} {} COMMENT ''", field.name(), sql_type(field.data_type())))
+        .collect();
+    format!("-- {about}\nCREATE TABLE {} (\n{}\n);\n", model.name, columns.join(",\n"))
+}
+
+fn sql_type(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => "INT".to_owned(),
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "BIGINT".to_owned(),
+        DataType::Float32 | DataType::Float64 => "DOUBLE".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "TIMESTAMP".to_owned(),
+        DataType::Timestamp(..) => "TIMESTAMP /* cast to microseconds UTC in the query */".to_owned(),
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BINARY".to_owned(),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{} {}", field.name(), sql_type(field.data_type()))).collect();
+            format!("STRUCT<{}>", fields.join(", "))
+        }
+        _ => "STRING".to_owned(),
+    }
+}

@@ -1,0 +1,226 @@
+//! The command line: what can be typed, and what happens then.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use engine::error::{Error, Kind, Result};
+use engine::output;
+use engine::world::Stop;
+
+mod doctor;
+mod init;
+mod load;
+mod progress;
+mod project;
+mod prompt;
+mod quarantine;
+mod run;
+mod sql;
+mod tables;
+
+pub(crate) use init::write;
+pub(crate) use load::Common;
+pub(crate) use progress::{Bar, count};
+pub(crate) use tables::Tables;
+
+/// A medallion lakehouse in one binary: events in, Delta tables out.
+#[derive(Debug, Parser)]
+#[command(name = "lake", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  lake demo                          everything on made-up events, in under a minute
+  lake --project demo-lake sql       ask the demo's tables
+  lake run all                       do what is due in bronze, silver and gold, and stop
+
+Exit codes: 0 ok, 1 a run or check failed, 2 a mistake in the command or project,
+70 a bug of ours, 75 try again, 130 interrupted";
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// The project's folder [default: the nearest parent folder with a lake.toml]
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// Lay [profile.NAME] of lake.toml over the other settings
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// How results look
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+    Ndjson,
+    Csv,
+    Parquet,
+}
+
+impl From<Output> for output::Format {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Table => Self::Table,
+            Output::Json => Self::Json,
+            Output::Ndjson => Self::Ndjson,
+            Output::Csv => Self::Csv,
+            Output::Parquet => Self::Parquet,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything on made-up events, in under a minute
+    Demo(crate::demo::Demo),
+    /// Make a new project that runs at once
+    Init(init::Init),
+    /// Make realistic events
+    Simulate(crate::demo::Simulate),
+    /// Do what is due and stop
+    Run(run::Run),
+    /// Ask the tables; without a query, a prompt
+    Sql(sql::Sql),
+    /// Find every mistake in lake/, sql/, jobs/ and lake.toml
+    Check(project::Check),
+    /// Records that no table took
+    Quarantine(quarantine::Quarantine),
+    /// Every setting in force and where it comes from
+    Config,
+    /// What is wrong with this lake and how to mend it
+    Doctor,
+    /// Completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line; the exit code.
+pub(crate) fn main() -> u8 {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Where even the help cannot be printed, the exit code still tells.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    log_to_stderr(&arguments.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build();
+    let result = runtime
+        .map_err(|cause| Error::io("cannot start", cause))
+        .and_then(|runtime| {
+            let result = runtime.block_on(interruptible(arguments));
+            // Work that was given up at the second Ctrl-C is not waited for.
+            runtime.shutdown_background();
+            result
+        });
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            if error.kind() != Kind::Interrupted {
+                say(&error.report());
+            }
+            error.exit_code()
+        }
+    }
+}
+
+/// The first Ctrl-C asks to finish what is begun; the second gives up.
+async fn interruptible(arguments: Arguments) -> Result<()> {
+    let stop = Stop::default();
+    let watch = async {
+        interrupt().await;
+        stop.ask();
+        say("finishing what is begun; Ctrl-C again gives up");
+        interrupt().await;
+    };
+    tokio::select! {
+        result = dispatch(arguments, stop.clone()) => result,
+        () = watch => Err(Error::interrupted()),
+    }
+}
+
+async fn interrupt() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
+    let common = Common { global: arguments.global, stop };
+    match arguments.command {
+        Command::Demo(demo) => demo.run(&common).await,
+        Command::Init(init) => init.run(&common),
+        Command::Simulate(simulate) => simulate.run(&common),
+        Command::Run(run) => run.run(&common).await,
+        Command::Sql(sql) => sql.run(&common).await,
+        Command::Check(check) => check.run(&common).await,
+        Command::Quarantine(quarantine) => quarantine.run(&common).await,
+        Command::Config => project::config(&common),
+        Command::Doctor => doctor::doctor(&common).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "lake", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}
+
+fn log_to_stderr(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(format!("{level},engine={level},buoyant_kernel=error,delta_kernel=error"));
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
+    match global.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Prints data for people or programs: stdout. Who closes the pipe has seen enough.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Says something to people: stderr.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

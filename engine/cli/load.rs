@@ -1,0 +1,135 @@
+//! Finds the project, reads its files and settings, and puts the world together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::clock::Clock;
+use engine::error::{Error, Result};
+use engine::lake::Lake;
+use engine::mistake::{Files, to_error};
+use engine::project::Project;
+use engine::settings::{Settings, environment};
+use engine::world::{Stop, World};
+
+use super::{Bar, Global};
+
+/// What every command gets.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    pub(crate) global: Global,
+    pub(crate) stop: Stop,
+}
+
+impl Common {
+    /// Whether only errors are wanted.
+    pub(crate) fn quiet(&self) -> bool {
+        self.global.quiet
+    }
+
+    /// The project's folder: as named, or the nearest parent folder with a `lake.toml`.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.global.project {
+            if folder.join("lake.toml").is_file() {
+                return Ok(folder.clone());
+            }
+            return Err(Error::usage(format!("{} is no project: it has no lake.toml", folder.display()))
+                .hint("`lake init DIR` makes a project"));
+        }
+        let here = std::env::current_dir().map_err(|cause| Error::io("cannot tell the current folder", cause))?;
+        let found = here.ancestors().find(|folder| folder.join("lake.toml").is_file());
+        found.map(Path::to_owned).ok_or_else(|| {
+            Error::usage(format!("there is no lake.toml in {} or above", here.display()))
+                .hint("`lake init DIR` makes a project; --project DIR names one")
+        })
+    }
+
+    /// The settings of the project in `folder`.
+    pub(crate) fn settings(&self, folder: &Path) -> Result<Settings> {
+        let path = folder.join("lake.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|cause| Error::io(format!("cannot read {}", path.display()), cause))?;
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        Settings::load(&folder, &text, self.global.profile.as_deref(), &environment())
+    }
+
+    /// The world of the project, as far as its files can be read; with `strict`, any mistake in
+    /// them is an error.
+    pub(crate) async fn world(&self, strict: bool) -> Result<World> {
+        let folder = self.folder()?;
+        self.world_in(&folder, strict).await
+    }
+
+    /// The world of the project in `folder`.
+    pub(crate) async fn world_in(&self, folder: &Path, strict: bool) -> Result<World> {
+        let settings = self.settings(folder)?;
+        let project = load(folder, &settings, strict).await?;
+        let bar = Bar::new(self.global.quiet);
+        Ok(World {
+            project: Arc::new(project),
+            lake: Lake::new(&settings)?,
+            settings,
+            clock: Clock::System,
+            listener: Arc::new(move |event| bar.hear(event)),
+            stop: self.stop.clone(),
+        })
+    }
+}
+
+/// Reads and checks the project in `folder`.
+pub(crate) async fn load(folder: &Path, settings: &Settings, strict: bool) -> Result<Project> {
+    let files = read_files(folder)?;
+    if !strict {
+        return Ok(Project::parse(files).0);
+    }
+    let tz = settings.get("reporting_tz").and_then(|tz| tz.parse().ok()).unwrap_or_default();
+    let checked = engine::check::check(files, tz).await?;
+    if checked.mistakes.is_empty() {
+        return Ok(checked.project);
+    }
+    Err(to_error(&checked.mistakes, &checked.project.files))
+}
+
+/// The files of a project, by their path below its folder.
+pub(crate) fn read_files(folder: &Path) -> Result<Files> {
+    let mut files = Files::new();
+    for part in ["lake", "sql", "jobs"] {
+        read_below(folder, part, 0, &mut files)?;
+    }
+    if files.is_empty() {
+        return Err(Error::usage(format!("{} has no files in lake/, sql/ or jobs/", folder.display()))
+            .hint("`lake init DIR` makes a project that runs at once"));
+    }
+    Ok(files)
+}
+
+fn read_below(folder: &Path, below: &str, depth: u32, files: &mut Files) -> Result<()> {
+    let place = folder.join(below);
+    let entries = match std::fs::read_dir(&place) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && depth == 0 => return Ok(()),
+        Err(cause) => return Err(Error::io(format!("cannot read {}", place.display()), cause)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|cause| Error::io(format!("cannot read {}", place.display()), cause))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{below}/{name}");
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.path().is_dir() {
+            // A root inside the project, such as ./lake/data, is no part of it: files are two deep.
+            if depth < 2 {
+                read_below(folder, &path, depth + 1, files)?;
+            }
+        } else if has_ending(&name) {
+            let text = std::fs::read_to_string(entry.path())
+                .map_err(|cause| Error::io(format!("cannot read {}", entry.path().display()), cause))?;
+            files.insert(path, text);
+        }
+    }
+    Ok(())
+}
+
+fn has_ending(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "sql" || ending == "toml")
+}

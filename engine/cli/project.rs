@@ -1,0 +1,77 @@
+//! `lake check` and `lake config`.
+
+use clap::Args;
+use engine::error::{Error, Result};
+use engine::mistake::to_error;
+use engine::settings::Origin;
+
+use super::load::read_files;
+use super::{Common, Output, print, say};
+
+/// Find every mistake in lake/, sql/, jobs/ and lake.toml
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// Write missing contracts from what their queries compute
+    #[arg(long)]
+    write: bool,
+}
+
+impl Check {
+    pub(crate) async fn run(self, common: &Common) -> Result<()> {
+        let folder = common.folder()?;
+        let settings = common.settings(&folder);
+        let files = read_files(&folder)?;
+        let tz = settings.as_ref().ok().and_then(|settings| settings.get("reporting_tz")?.parse().ok());
+        let checked = engine::check::check(files, tz.unwrap_or_default()).await?;
+        if self.write && !checked.drafts.is_empty() {
+            for (path, text) in &checked.drafts {
+                let place = folder.join(path);
+                let written = place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, text));
+                written.map_err(|cause| Error::io(format!("cannot write {}", place.display()), cause))?;
+                say(&format!("wrote {path}: add its keys, checks and comments"));
+            }
+            return Box::pin(Self { write: false }.run(common)).await;
+        }
+        match (settings, checked.mistakes.is_empty()) {
+            (Ok(_), true) => {
+                let project = &checked.project;
+                let (contracts, models, jobs) = (project.contracts.len(), project.models.len(), project.jobs.len());
+                say(&format!("no mistakes: {contracts} contracts, {models} models, {jobs} jobs"));
+                Ok(())
+            }
+            (Err(error), true) => Err(error),
+            (Ok(_), false) => Err(to_error(&checked.mistakes, &checked.project.files)),
+            (Err(error), false) => {
+                say(&error.report());
+                Err(to_error(&checked.mistakes, &checked.project.files))
+            }
+        }
+    }
+}
+
+/// Prints every setting, its value and its origin.
+pub(crate) fn config(common: &Common) -> Result<()> {
+    let settings = common.settings(&common.folder()?)?;
+    let origin = |origin: &Origin| match origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File(file) => file.clone(),
+        Origin::Env(variable) => variable.clone(),
+        Origin::Flag => "flag".to_owned(),
+    };
+    let mut text = String::new();
+    for (key, value, from) in settings.list() {
+        let value = value.unwrap_or_default();
+        match common.global.output {
+            Output::Json | Output::Ndjson => {
+                let line = serde_json::json!({"setting": key.name, "value": value, "origin": origin(&from), "about": key.about});
+                text.push_str(&format!("{line}\n"));
+            }
+            _ => {
+                let value = if value.is_empty() { "(not set)" } else { &value };
+                text.push_str(&format!("{:18} {value:28} {:24} {}\n", key.name, origin(&from), key.about));
+            }
+        }
+    }
+    print(&text);
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! `lake run`.
+
+use clap::Args;
+use engine::error::Result;
+use engine::run::{Request, follow, run};
+
+use super::Common;
+
+/// Do what is due and stop
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// bronze, silver, gold, another layer of the project, or all
+    layer: String,
+    /// Go on until Ctrl-C: the first finishes and commits, the second gives up
+    #[arg(long)]
+    follow: bool,
+    /// Only these tables
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    select: Vec<String>,
+    /// Compute everything anew, due or not
+    #[arg(long)]
+    full_refresh: bool,
+}
+
+impl Run {
+    pub(crate) async fn run(self, common: &Common) -> Result<()> {
+        let world = common.world(true).await?;
+        let request = Request { layer: self.layer, select: self.select, full_refresh: self.full_refresh };
+        if self.follow {
+            follow(&world, &request).await?;
+        } else {
+            run(&world, &request).await?;
+        }
+        Ok(())
+    }
+}

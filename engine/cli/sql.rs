@@ -1,0 +1,76 @@
+//! `lake sql`.
+
+use std::io::{IsTerminal, Read};
+
+use clap::Args;
+use engine::contract::TableName;
+use engine::error::{Error, Result};
+
+use super::tables::Tables;
+use super::{Common, prompt};
+
+/// Ask the tables; without a query, a prompt
+#[derive(Args, Debug)]
+pub(crate) struct Sql {
+    /// One SELECT; nothing that changes a table is allowed
+    query: Option<String>,
+    /// Read a table as it was: gold.video_daily=12
+    #[arg(long, value_name = "TABLE=VERSION", value_parser = version)]
+    version: Vec<(TableName, u64)>,
+}
+
+fn version(text: &str) -> Result<(TableName, u64), String> {
+    let (table, version) = text.split_once('=').ok_or("write TABLE=VERSION, as in gold.x=12")?;
+    let table = TableName::parse(table).ok_or_else(|| format!("`{table}` is no table, as in gold.x"))?;
+    let version = version.parse().map_err(|_| format!("`{version}` is no version number"))?;
+    Ok((table, version))
+}
+
+impl Sql {
+    pub(crate) async fn run(self, common: &Common) -> Result<()> {
+        let world = common.world(false).await?;
+        let tables = Tables::open(&world, &self.version).await?;
+        if let Some(query) = self.query {
+            return tables.print(&query, common.global.output).await.map(drop);
+        }
+        if std::io::stdin().is_terminal() {
+            return prompt::prompt(&world, tables, &self.version, common.global.output).await;
+        }
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|cause| Error::io("cannot read the query from stdin", cause))?;
+        for query in statements(&text) {
+            tables.print(&query, common.global.output).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The statements of a text, split at semicolons outside quotes and comments.
+pub(crate) fn statements(text: &str) -> Vec<String> {
+    use sqlparser::dialect::GenericDialect;
+    use sqlparser::tokenizer::{Token, Tokenizer};
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return vec![text.to_owned()] };
+    let mut all = vec![String::new()];
+    for token in tokens {
+        match token {
+            Token::SemiColon => all.push(String::new()),
+            token => {
+                if let Some(last) = all.last_mut() {
+                    last.push_str(&token.to_string());
+                }
+            }
+        }
+    }
+    all.retain(|statement| !statement.trim().is_empty());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_end_at_semicolons_outside_quotes() {
+        assert_eq!(statements("SELECT ';' AS a; SELECT 2 -- ;\n;"), ["SELECT ';' AS a", " SELECT 2 -- ;\n"]);
+    }
+}

@@ -1,0 +1,97 @@
+//! All tables of a lake, for SQL.
+
+use engine::contract::TableName;
+use engine::error::{Error, Result};
+use engine::model::Refresh;
+use engine::query::{Query, explain, limits, translate};
+use engine::refresh::Pins;
+use engine::world::World;
+
+use super::Output;
+
+/// A lake's tables at one moment, and a folder to spill to while they are read.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) query: Query,
+    /// Tables of the project that nothing has made yet.
+    missing: Vec<String>,
+    _scratch: Option<tempfile::TempDir>,
+}
+
+impl Tables {
+    /// Opens every table there is; `versions` pins some of them: `gold.x=12`.
+    pub(crate) async fn open(world: &World, versions: &[(TableName, u64)]) -> Result<Self> {
+        let scratch = world.lake.local_root().filter(|root| root.is_dir()).and_then(|_| world.lake.scratch_folder().ok());
+        let query = Query::new(&limits(&world.settings, scratch.as_ref().map(tempfile::TempDir::path))?)?;
+        let mut pins = Pins::take(world).await?;
+        let quarantine = engine::quarantine::name();
+        if let Some(table) = world.lake.table(&quarantine).await? {
+            pins.put(table);
+        }
+        for (name, version) in versions {
+            pins.put(world.lake.table_at(name, *version).await?);
+        }
+        let mut missing = Vec::new();
+        for name in world.project.contracts.keys().chain([&quarantine]) {
+            match pins.get(name) {
+                Some(table) => query.register(name, table.provider()?)?,
+                None => missing.push(name.to_string()),
+            }
+        }
+        for name in &world.project.order {
+            let model = &world.project.models[name];
+            if model.refresh == Refresh::View && query.register_view(name, &model.text).await.is_err() {
+                missing.push(name.to_string());
+            }
+        }
+        Ok(Self { query, missing, _scratch: scratch })
+    }
+
+    /// Runs a query and prints its rows; the number of rows.
+    pub(crate) async fn print(&self, sql: &str, output: Output) -> Result<u64> {
+        use datafusion::arrow::datatypes::SchemaRef;
+        use futures::StreamExt;
+        let frame = match self.query.plan(sql).await {
+            Ok(frame) => frame,
+            Err(cause) => return Err(self.mistake(sql, &cause).await),
+        };
+        let failed = |cause| translate("the query failed", cause);
+        let schema: SchemaRef = std::sync::Arc::new(frame.schema().as_arrow().clone());
+        let mut rows = frame.execute_stream().await.map_err(failed)?;
+        let out = std::io::BufWriter::new(std::io::stdout());
+        let mut printer = engine::output::Printer::new(output.into(), &schema, out)?;
+        let mut n_rows = 0;
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(failed)?;
+            n_rows += batch.num_rows() as u64;
+            printer.write(&batch)?;
+        }
+        if let Some(n) = printer.finish()? {
+            super::say(&format!("only the first rows of {n} are shown; --output csv or ndjson prints all"));
+        }
+        Ok(n_rows)
+    }
+
+    /// What is wrong with a query, and what was probably meant.
+    async fn mistake(&self, sql: &str, cause: &datafusion::error::DataFusionError) -> Error {
+        let mut mistake = explain("query", sql, cause);
+        if let Some(name) = mistake.message.split('\'').nth(1).filter(|_| mistake.message.contains("not found")) {
+            let name = name.trim_start_matches("lake.").trim_start_matches("public.").to_owned();
+            mistake.message = format!("there is no table `{name}`");
+            if mistake.span.is_none() {
+                mistake = mistake.find(sql, &name);
+            }
+            let names: Vec<String> = self.query.names().await.iter().map(|(name, _)| name.to_string()).collect();
+            mistake.hint = Some(if self.missing.contains(&name) {
+                format!("nothing has made it yet: `lake run {}` does", name.split('.').next().unwrap_or("all"))
+            } else {
+                match engine::mistake::did_you_mean(&name, names.iter().map(String::as_str)) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("the tables: {}", names.join(", ")),
+                }
+            });
+        }
+        let files = engine::mistake::Files::from([("query".to_owned(), sql.to_owned())]);
+        engine::mistake::to_error(&[mistake], &files)
+    }
+}

@@ -1,0 +1,498 @@
+//! Turns JSON records into Arrow columns, strictly, one pass, one record at a time.
+//!
+//! A record is taken whole or not at all: a broken one is taken back and its neighbours stay.
+//! Fields that the contract does not know are kept as JSON in `_rescued_data`. Personal ids become
+//! pseudonyms here, before anything else sees them. See `docs/decisions/0004-own-decoder.md`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, StructArray, new_null_array};
+use datafusion::arrow::datatypes::{DataType, Fields};
+
+use crate::contract::{Contract, Type};
+use crate::error::{Error, Result};
+use crate::pseudonym::Pseudonyms;
+
+mod column;
+mod cursor;
+mod plan;
+mod rescue;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use column::{Column, Values};
+use cursor::{Cursor, DEPTH_MAX, Number, Text};
+use plan::{Child, Plan};
+
+/// Why a record was not taken, as quarantine sorts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// It is not valid UTF-8.
+    NotUtf8,
+    /// It is not one JSON object.
+    NotJson,
+    /// It nests deeper than JSON parsers allow.
+    TooDeep,
+    /// A field has a value of another type.
+    WrongType,
+    /// A value does not fit its type.
+    OutOfRange,
+    /// A field that must be there is not.
+    MissingField,
+    /// A field appears twice, and nobody can say which one counts.
+    DuplicateField,
+    /// A check of the contract is false.
+    CheckFailed,
+}
+
+impl Class {
+    /// The name in quarantine's `error_class`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "not_utf8",
+            Self::NotJson => "not_json",
+            Self::TooDeep => "too_deep",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::MissingField => "missing_field",
+            Self::DuplicateField => "duplicate_field",
+            Self::CheckFailed => "check_failed",
+        }
+    }
+}
+
+/// Why a record was not taken. The message never repeats a value: it may be personal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The kind of fault.
+    pub class: Class,
+    /// The field and what is wrong with it.
+    pub message: String,
+}
+
+impl Reject {
+    pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class.name(), self.message)
+    }
+}
+
+/// Decodes the records of one contract.
+#[derive(Debug)]
+pub struct Decoder {
+    plan: Plan,
+    pseudonyms: Option<Pseudonyms>,
+    rescued: Column,
+    rescues: Vec<rescue::Rescue>,
+    touched: Vec<u16>,
+    touched_structs: Vec<u16>,
+    scratch: Vec<u8>,
+    n_rows: u32,
+    record: u32,
+}
+
+impl Decoder {
+    /// A decoder for a contract's columns.
+    ///
+    /// # Errors
+    /// The contract has a type that records cannot fill, or personal columns and no key.
+    pub fn new(contract: &Contract, mut pseudonyms: Option<Pseudonyms>) -> Result<Self> {
+        let plan = Plan::new(contract, pseudonyms.as_mut())?;
+        let rescued = Column { rows: Vec::new(), values: Values::Text(Vec::new(), Vec::new()) };
+        Ok(Self {
+            plan,
+            pseudonyms,
+            rescued,
+            rescues: Vec::new(),
+            touched: Vec::new(),
+            touched_structs: Vec::new(),
+            scratch: Vec::new(),
+            n_rows: 0,
+            record: 0,
+        })
+    }
+
+    /// Rows taken since the last [`Decoder::finish`].
+    pub fn n_rows(&self) -> usize {
+        self.n_rows as usize
+    }
+
+    /// The bytes of text that those rows hold, to know when to finish.
+    pub fn text_bytes(&self) -> usize {
+        self.plan.leaves.iter().map(|leaf| leaf.column.text_bytes()).sum::<usize>() + self.rescued.text_bytes()
+    }
+
+    /// Takes one record as the next row.
+    ///
+    /// # Errors
+    /// What is wrong with the record; no row was added then.
+    #[inline]
+    pub fn decode(&mut self, record: &[u8]) -> Result<(), Reject> {
+        if std::str::from_utf8(record).is_err() {
+            return Err(Reject::new(Class::NotUtf8, "the record is not UTF-8"));
+        }
+        self.record += 1;
+        self.touched.clear();
+        self.touched_structs.clear();
+        self.rescues.clear();
+        let mut cursor = Cursor { bytes: record, at: 0 };
+        match self.whole(&mut cursor) {
+            Ok(()) => {
+                self.n_rows += 1;
+                Ok(())
+            }
+            Err(reject) => {
+                self.take_back();
+                Err(reject)
+            }
+        }
+    }
+
+    fn whole(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
+        cursor.whitespace();
+        if cursor.peek() != Some(b'{') {
+            return Err(cursor.unexpected("expected a JSON object"));
+        }
+        self.object(0, cursor, 1)?;
+        cursor.whitespace();
+        if cursor.peek().is_some() {
+            return Err(cursor::not_json("something follows the JSON object", cursor.at));
+        }
+        if !self.rescues.is_empty() {
+            let text = rescue::to_json(&self.rescues, cursor.bytes, &self.plan);
+            if !text.is_empty() {
+                self.rescued.push_text(self.n_rows, &text);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn take_back(&mut self) {
+        for leaf in &self.touched {
+            self.plan.leaves[usize::from(*leaf)].column.take_back(self.n_rows);
+        }
+        for index in &self.touched_structs {
+            let rows = &mut self.plan.structs[usize::from(*index)].rows;
+            if rows.last() == Some(&self.n_rows) {
+                rows.pop();
+            }
+        }
+        self.rescued.take_back(self.n_rows);
+    }
+
+    /// Reads an object whose brace is at the cursor into struct `index`.
+    fn object(&mut self, index: usize, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
+        self.plan.structs[index].rows.push(self.n_rows);
+        self.touched_structs.push(u16::try_from(index).unwrap_or(u16::MAX));
+        cursor.at += 1;
+        cursor.whitespace();
+        if cursor.peek() == Some(b'}') {
+            cursor.at += 1;
+            return self.complete(index);
+        }
+        let mut before = 0;
+        loop {
+            cursor.whitespace();
+            let key_start = cursor.at;
+            match self.key(index, before, cursor)? {
+                Some(field) => {
+                    before = usize::from(field) + 1;
+                    cursor.expect(b':')?;
+                    cursor.whitespace();
+                    self.field(index, field, cursor, depth)?;
+                }
+                None => {
+                    let key = key_start..cursor.at;
+                    cursor.expect(b':')?;
+                    cursor.whitespace();
+                    let start = cursor.at;
+                    cursor.skip(&mut self.scratch, depth)?;
+                    self.rescues.push(rescue::Rescue { within: index, key, value: start..cursor.at });
+                }
+            }
+            cursor.whitespace();
+            match cursor.peek() {
+                Some(b',') => cursor.at += 1,
+                Some(b'}') => {
+                    cursor.at += 1;
+                    return self.complete(index);
+                }
+                _ => return Err(cursor.unexpected("expected `,` or `}`")),
+            }
+        }
+    }
+
+    /// Reads a field's name. Producers send fields in the same order, so the field that followed
+    /// last time is tried first, byte by byte, before the name is looked up.
+    #[inline]
+    fn key(&mut self, index: usize, before: usize, cursor: &mut Cursor<'_>) -> Result<Option<u16>, Reject> {
+        if cursor.peek() != Some(b'"') {
+            return Err(cursor.unexpected("expected a field's name"));
+        }
+        let own = &mut self.plan.structs[index];
+        let guess = own.followers[before];
+        if let Some(name) = own.names.get(usize::from(guess)) {
+            let start = cursor.at + 1;
+            let end = start + name.len();
+            if cursor.bytes.get(end) == Some(&b'"') && cursor.bytes[start..end] == **name {
+                cursor.at = end + 1;
+                return Ok(Some(guess));
+            }
+        }
+        let name = cursor.string(&mut self.scratch)?;
+        let field = own.field(name.bytes(&self.scratch));
+        if let Some(field) = field {
+            own.followers[before] = field;
+        }
+        Ok(field)
+    }
+
+    #[inline]
+    fn field(&mut self, index: usize, field: u16, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
+        let own = &mut self.plan.structs[index];
+        let at = usize::from(field);
+        if own.seen[at] == self.record {
+            let name = String::from_utf8_lossy(&own.names[at]).into_owned();
+            return Err(Reject::new(Class::DuplicateField, format!("field `{name}` appears twice")));
+        }
+        own.seen[at] = self.record;
+        match own.children[at] {
+            Child::Leaf(leaf) => self.leaf(leaf, cursor, depth),
+            Child::Struct(inner) => match cursor.peek() {
+                Some(b'n') => cursor.literal("null"),
+                Some(b'{') if depth < DEPTH_MAX => self.object(inner, cursor, depth + 1),
+                _ => Err(wrong_type(&self.plan.structs[inner].path.join("."), "an object", cursor, &mut self.scratch)),
+            },
+        }
+    }
+
+    fn leaf(&mut self, index: usize, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
+        let leaf = &mut self.plan.leaves[index];
+        let first = cursor.peek();
+        if first == Some(b'n') {
+            return cursor.literal("null");
+        }
+        let row = self.n_rows;
+        self.touched.push(u16::try_from(index).unwrap_or(u16::MAX));
+        match (&mut leaf.column.values, first) {
+            (Values::Text(..), _) if leaf.data_type == Type::Json => {
+                let start = cursor.at;
+                cursor.skip(&mut self.scratch, depth)?;
+                leaf.column.push_text(row, &cursor.bytes[start..cursor.at]);
+                return Ok(());
+            }
+            (Values::Text(..), Some(b'"')) => {
+                let text = cursor.string(&mut self.scratch)?;
+                return push_string(leaf, row, text, &self.scratch, self.pseudonyms.as_mut(), self.plan.reject_empty);
+            }
+            (Values::Int(values), Some(b'-' | b'0'..=b'9')) => {
+                let value = integer(&leaf.path, cursor.number()?)?;
+                values.push(i32::try_from(value).map_err(|_| out_of_range(&leaf.path, "32 bits"))?);
+            }
+            (Values::BigInt(values), Some(b'-' | b'0'..=b'9')) => values.push(integer(&leaf.path, cursor.number()?)?),
+            (Values::Double(values), Some(b'-' | b'0'..=b'9')) => values.push(double(&leaf.path, cursor.number()?)?),
+            (Values::Boolean(values), Some(b't')) => {
+                cursor.literal("true")?;
+                values.push(true);
+            }
+            (Values::Boolean(values), Some(b'f')) => {
+                cursor.literal("false")?;
+                values.push(false);
+            }
+            (Values::Timestamp(values), Some(b'"')) => {
+                let text = cursor.string(&mut self.scratch)?;
+                let us = time::timestamp_us(text.bytes(&self.scratch));
+                values.push(us.ok_or_else(|| not_a(&leaf.path, "timestamp, as in 2026-03-01T12:00:05.000Z"))?);
+            }
+            (Values::Date(values), Some(b'"')) => {
+                let text = cursor.string(&mut self.scratch)?;
+                let days = time::date_days(text.bytes(&self.scratch));
+                values.push(days.ok_or_else(|| not_a(&leaf.path, "date, as in 2026-03-01"))?);
+            }
+            (values, _) => {
+                let wanted = wanted(values);
+                let path = leaf.path.clone();
+                return Err(wrong_type(&path, wanted, cursor, &mut self.scratch));
+            }
+        }
+        leaf.column.rows.push(row);
+        Ok(())
+    }
+
+    /// What must hold when an object ends: required fields, and defaults.
+    fn complete(&mut self, index: usize) -> Result<(), Reject> {
+        let (row, record) = (self.n_rows, self.record);
+        let Plan { structs, leaves, .. } = &mut self.plan;
+        for at in 0..structs[index].defaults.len() {
+            let (field, default) = structs[index].defaults[at];
+            let Child::Leaf(leaf) = structs[index].children[usize::from(field)] else { continue };
+            let column = &mut leaves[leaf].column;
+            if column.rows.last() == Some(&row) {
+                continue;
+            }
+            match &mut column.values {
+                Values::Int(values) => values.push(i32::try_from(default).unwrap_or_default()),
+                Values::BigInt(values) => values.push(default),
+                _ => continue,
+            }
+            column.rows.push(row);
+            self.touched.push(u16::try_from(leaf).unwrap_or(u16::MAX));
+        }
+        let own = &structs[index];
+        let missing = |field: &&u16| match own.children[usize::from(**field)] {
+            Child::Leaf(leaf) => leaves[leaf].column.rows.last() != Some(&row),
+            Child::Struct(inner) => structs[inner].rows.last() != Some(&row),
+        };
+        let absent = own.required.iter().find(missing);
+        let unnamed = own.present.iter().find(|field| own.seen[usize::from(**field)] != record);
+        match absent.or(unnamed) {
+            None => Ok(()),
+            Some(field) => {
+                let mut path = own.path.clone();
+                path.push(String::from_utf8_lossy(&own.names[usize::from(*field)]).into_owned());
+                Err(Reject::new(Class::MissingField, format!("`{}` is missing", path.join("."))))
+            }
+        }
+    }
+
+    /// The rows so far as arrays, one per column of the contract and `_rescued_data` last; the
+    /// decoder is empty again.
+    ///
+    /// # Errors
+    /// Only by a bug of ours.
+    pub fn finish(&mut self) -> Result<Vec<ArrayRef>> {
+        let n_rows = self.n_rows as usize;
+        let mut arrays = Vec::with_capacity(self.plan.structs[0].children.len() + 1);
+        for at in 0..self.plan.structs[0].children.len() {
+            arrays.push(self.array(self.plan.structs[0].children[at], n_rows)?.0);
+        }
+        arrays.push(self.rescued.finish(n_rows, &DataType::Utf8)?);
+        for own in &mut self.plan.structs {
+            own.rows.clear();
+            own.seen.fill(0);
+        }
+        (self.n_rows, self.record) = (0, 0);
+        Ok(arrays)
+    }
+
+    fn array(&mut self, child: Child, n_rows: usize) -> Result<(ArrayRef, DataType)> {
+        match child {
+            Child::Leaf(index) => {
+                let leaf = &mut self.plan.leaves[index];
+                Ok((leaf.column.finish(n_rows, &leaf.arrow)?, leaf.arrow.clone()))
+            }
+            Child::Struct(index) => {
+                let mut columns = Vec::new();
+                let mut fields = Vec::new();
+                for at in 0..self.plan.structs[index].children.len() {
+                    let (array, data_type) = self.array(self.plan.structs[index].children[at], n_rows)?;
+                    let name = String::from_utf8_lossy(&self.plan.structs[index].names[at]).into_owned();
+                    fields.push(datafusion::arrow::datatypes::Field::new(name, data_type, true));
+                    columns.push(array);
+                }
+                let data_type = DataType::Struct(Fields::from(fields.clone()));
+                let rows = &self.plan.structs[index].rows;
+                if rows.is_empty() {
+                    return Ok((new_null_array(&data_type, n_rows), data_type));
+                }
+                let nulls = (rows.len() < n_rows).then(|| column::nulls(rows, n_rows));
+                let array = StructArray::try_new(fields.into(), columns, nulls)
+                    .map_err(|cause| Error::internal("a decoded struct is broken").caused_by(cause))?;
+                Ok((Arc::new(array), data_type))
+            }
+        }
+    }
+}
+
+fn push_string(
+    leaf: &mut plan::Leaf,
+    row: u32,
+    text: Text<'_>,
+    scratch: &[u8],
+    pseudonyms: Option<&mut Pseudonyms>,
+    reject_empty: bool,
+) -> Result<(), Reject> {
+    let bytes = text.bytes(scratch);
+    if let Type::Text { max: Some(max) } = leaf.data_type {
+        let too_long = bytes.len() as u64 > max
+            && String::from_utf8_lossy(bytes).chars().count() as u64 > max;
+        if too_long {
+            return Err(out_of_range(&leaf.path, &format!("{max} characters")));
+        }
+        if reject_empty && bytes.is_empty() {
+            return Err(Reject::new(Class::OutOfRange, format!("`{}` is an empty string", leaf.path)));
+        }
+    }
+    match (leaf.domain, pseudonyms) {
+        (Some(domain), Some(pseudonyms)) => {
+            leaf.column.push_text(row, pseudonyms.of(domain, bytes).as_bytes());
+        }
+        _ => leaf.column.push_text(row, bytes),
+    }
+    Ok(())
+}
+
+fn integer(path: &str, number: Number) -> Result<i64, Reject> {
+    // 2^53: beyond it a float no longer says which integer it is.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number {
+        Number::Int(value) => Ok(value),
+        #[allow(clippy::cast_possible_truncation, reason = "it is a whole number below 2^53")]
+        Number::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT => Ok(value as i64),
+        Number::Float(value) if value.fract() == 0.0 => Err(out_of_range(path, "64 bits")),
+        Number::Float(_) => Err(not_a(path, "whole number")),
+        Number::Huge => Err(out_of_range(path, "64 bits")),
+    }
+}
+
+fn double(path: &str, number: Number) -> Result<f64, Reject> {
+    match number {
+        #[allow(clippy::cast_precision_loss, reason = "a DOUBLE column holds doubles")]
+        Number::Int(value) => Ok(value as f64),
+        Number::Float(value) => Ok(value),
+        Number::Huge => Err(out_of_range(path, "a double")),
+    }
+}
+
+fn wanted(values: &Values) -> &'static str {
+    match values {
+        Values::Boolean(_) => "true or false",
+        Values::Int(_) | Values::BigInt(_) => "a whole number",
+        Values::Double(_) => "a number",
+        Values::Timestamp(_) => "a timestamp",
+        Values::Date(_) => "a date",
+        Values::Text(..) => "a string",
+    }
+}
+
+fn out_of_range(path: &str, limit: &str) -> Reject {
+    Reject::new(Class::OutOfRange, format!("`{path}` does not fit {limit}"))
+}
+
+fn not_a(path: &str, what: &str) -> Reject {
+    Reject::new(Class::WrongType, format!("`{path}` is not a {what}"))
+}
+
+/// A value of another type than wanted; broken JSON stays broken JSON.
+#[cold]
+fn wrong_type(path: &str, wanted: &str, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Reject {
+    let found = match cursor.peek() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b't' | b'f') => "true or false",
+        _ => "a number",
+    };
+    match cursor.skip(scratch, 1) {
+        Ok(()) => Reject::new(Class::WrongType, format!("`{path}` is {found}, not {wanted}")),
+        Err(broken) => broken,
+    }
+}

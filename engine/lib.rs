@@ -1,0 +1,34 @@
+//! A medallion lakehouse engine: records from files become Delta tables, SQL models become more.
+//!
+//! The modules in reading order, in rows of strata: a module imports its own row or rows above it,
+//! never below (tested in `tests/tidy.rs`). ARCHITECTURE.md walks through them.
+
+// base
+pub mod clock;
+pub mod error;
+pub mod mistake;
+pub mod settings;
+// decide: pure, no input or output
+pub mod batchlog;
+pub mod contract;
+pub mod decode;
+pub mod job;
+pub mod model;
+pub mod plan;
+pub mod project;
+pub mod pseudonym;
+// act: one door per heavy dependency
+pub mod folder;
+pub mod intake;
+pub mod lake;
+pub mod quarantine;
+pub mod query;
+pub mod rowcheck;
+pub mod table;
+// verbs
+pub mod check;
+pub mod ingest;
+pub mod output;
+pub mod refresh;
+pub mod run;
+pub mod world;

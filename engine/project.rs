@@ -1,0 +1,248 @@
+//! The files of a project become a [`Project`]; every mistake in them is found at once.
+
+use std::collections::BTreeMap;
+
+use crate::contract::{self, Contract, TableName};
+use crate::job::{self, Job};
+use crate::mistake::{Files, Mistake, did_you_mean, find_word};
+use crate::model::{self, Model, Refresh};
+
+/// Tables that the engine makes itself, without a contract of the project.
+pub const OWN_TABLES: &[(&str, &str)] = &[("bronze", "quarantine")];
+
+/// What a project's files say.
+#[derive(Clone, Debug, Default)]
+pub struct Project {
+    /// The contracts, by table.
+    pub contracts: BTreeMap<TableName, Contract>,
+    /// The models, by table.
+    pub models: BTreeMap<TableName, Model>,
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// The models in an order in which each comes after its inputs.
+    pub order: Vec<TableName>,
+    /// The text of every file.
+    pub files: Files,
+}
+
+impl Project {
+    /// Reads a project. What could be read is returned beside the mistakes.
+    pub fn parse(files: Files) -> (Self, Vec<Mistake>) {
+        let mut project = Self::default();
+        let mut mistakes = Vec::new();
+        for (path, text) in &files {
+            let parts: Vec<&str> = path.split('/').collect();
+            match parts.as_slice() {
+                ["lake", layer, file] if file.ends_with(".sql") => {
+                    let name = TableName::new(layer, stem(file));
+                    collect(contract::parse(&name, path, text), &mut mistakes)
+                        .map(|contract| project.contracts.insert(name, contract));
+                }
+                ["sql", layer, file] if file.ends_with(".sql") => {
+                    let name = TableName::new(layer, stem(file));
+                    collect(model::parse(&name, path, text), &mut mistakes)
+                        .map(|model| project.models.insert(name, model));
+                }
+                ["jobs", file] if file.ends_with(".toml") => {
+                    project.jobs.extend(collect(job::parse(stem(file), path, text), &mut mistakes));
+                }
+                ["lake" | "sql", ..] if path.ends_with(".sql") => mistakes.push(
+                    Mistake::new(path, "the path is not <folder>/<layer>/<table>.sql"),
+                ),
+                _ => {}
+            }
+        }
+        project.files = files;
+        project.cross_check(&mut mistakes);
+        project.order = project.sort(&mut mistakes);
+        (project, mistakes)
+    }
+
+    /// Whether the project or the engine defines a table.
+    pub fn knows(&self, name: &TableName) -> bool {
+        self.files.contains_key(&format!("lake/{}/{}.sql", name.layer, name.table))
+            || self.files.contains_key(&format!("sql/{}/{}.sql", name.layer, name.table))
+            || OWN_TABLES.iter().any(|(layer, table)| *layer == name.layer && *table == name.table)
+    }
+
+    /// The names of all tables, for suggestions.
+    pub fn names(&self) -> Vec<String> {
+        let own = OWN_TABLES.iter().map(|(layer, table)| format!("{layer}.{table}"));
+        let contracts = self.contracts.keys().map(ToString::to_string);
+        let mut names: Vec<String> =
+            contracts.chain(self.models.keys().map(ToString::to_string)).chain(own).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The contracts of tables that records flow into from sources.
+    pub fn sourced(&self) -> impl Iterator<Item = &Contract> {
+        self.contracts.values().filter(|contract| !contract.sources.is_empty())
+    }
+
+    fn cross_check(&self, mistakes: &mut Vec<Mistake>) {
+        for model in self.models.values() {
+            self.check_inputs(model, mistakes);
+            let contract = format!("lake/{}/{}.sql", model.name.layer, model.name.table);
+            let has_contract = self.files.contains_key(&contract);
+            match (model.refresh, has_contract) {
+                (Refresh::View, true) => mistakes.push(
+                    Mistake::new(&contract, format!("{} is a view, and a view has no contract", model.name))
+                        .hint("remove this file, or change `refresh` in the model"),
+                ),
+                (Refresh::View, false) | (_, true) => {}
+                (_, false) => mistakes.push(
+                    Mistake::new(&model.file, format!("{} has no contract", model.name))
+                        .hint(format!("`lake check --write` writes {contract} from the query")),
+                ),
+            }
+        }
+        for contract in self.contracts.values() {
+            let model = format!("sql/{}/{}.sql", contract.name.layer, contract.name.table);
+            match (contract.sources.is_empty(), self.files.contains_key(&model)) {
+                (true, false) => mistakes.push(
+                    Mistake::new(&contract.file, format!("nothing fills {}", contract.name))
+                        .hint(format!("write {model}, or name its source in the property 'lake.source'")),
+                ),
+                (false, true) => mistakes.push(
+                    Mistake::new(&contract.file, format!("{} has both a source and a model", contract.name))
+                        .find(&self.files[&contract.file], "lake.source")
+                        .hint(format!("remove 'lake.source', or {model}")),
+                ),
+                _ => {}
+            }
+        }
+        for job in &self.jobs {
+            self.check_job(job, mistakes);
+        }
+    }
+
+    fn check_inputs(&self, model: &Model, mistakes: &mut Vec<Mistake>) {
+        for input in model.inputs.iter().filter(|input| !self.knows(input)) {
+            let mut mistake = Mistake::new(&model.file, format!("there is no table {input}"));
+            mistake.span = model.input_spans.get(input).cloned();
+            let names = self.names();
+            mistake.hint = Some(match did_you_mean(&input.to_string(), names.iter().map(String::as_str)) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("a table needs a contract in lake/{}/{}.sql", input.layer, input.table),
+            });
+            mistakes.push(mistake);
+        }
+    }
+
+    fn check_job(&self, job: &Job, mistakes: &mut Vec<Mistake>) {
+        let mut known: Vec<String> = self.names();
+        known.extend(self.contracts.keys().map(|name| name.layer.clone()));
+        known.push("all".to_owned());
+        known.push("maintain".to_owned());
+        for target in job.run.iter().filter(|target| !known.contains(target)) {
+            let file = format!("jobs/{}.toml", job.name);
+            let mut mistake = Mistake::new(&file, format!("there is no layer or table {target}"))
+                .find(&self.files[&file], target);
+            mistake.hint = did_you_mean(target, known.iter().map(String::as_str)).map(|known| format!("did you mean `{known}`?"));
+            mistakes.push(mistake);
+        }
+    }
+
+    /// Models after their inputs; a cycle is a mistake.
+    fn sort(&self, mistakes: &mut Vec<Mistake>) -> Vec<TableName> {
+        let mut order = Vec::new();
+        let mut state = BTreeMap::new();
+        for name in self.models.keys() {
+            let mut path = Vec::new();
+            if let Err(cycle) = self.visit(name, &mut state, &mut path, &mut order) {
+                let model = &self.models[&cycle[0]];
+                let names: Vec<String> = cycle.iter().map(ToString::to_string).collect();
+                let mut mistake = Mistake::new(&model.file, format!("the models read each other in a circle: {}", names.join(" reads ")));
+                mistake.span = cycle.get(1).and_then(|next| find_word(&model.text, &next.to_string()));
+                mistakes.push(mistake);
+                break;
+            }
+        }
+        order
+    }
+
+    fn visit(
+        &self,
+        name: &TableName,
+        state: &mut BTreeMap<TableName, bool>,
+        path: &mut Vec<TableName>,
+        order: &mut Vec<TableName>,
+    ) -> Result<(), Vec<TableName>> {
+        let Some(model) = self.models.get(name) else { return Ok(()) };
+        match state.get(name) {
+            Some(true) => return Ok(()),
+            Some(false) => {
+                let start = path.iter().position(|seen| seen == name).unwrap_or(0);
+                let mut cycle = path[start..].to_vec();
+                cycle.push(name.clone());
+                return Err(cycle);
+            }
+            None => {}
+        }
+        state.insert(name.clone(), false);
+        path.push(name.clone());
+        for input in &model.inputs {
+            self.visit(input, state, path, order)?;
+        }
+        path.pop();
+        state.insert(name.clone(), true);
+        order.push(name.clone());
+        Ok(())
+    }
+}
+
+fn stem(file: &str) -> &str {
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
+}
+
+fn collect<T>(result: Result<T, Vec<Mistake>>, mistakes: &mut Vec<Mistake>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(found) => {
+            mistakes.extend(found);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(list: &[(&str, &str)]) -> Files {
+        list.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    }
+
+    const CLICKS: &str = "CREATE TABLE bronze.clicks (id STRING) TBLPROPERTIES ('lake.source' = 'folder:clicks')";
+
+    #[test]
+    fn models_come_after_their_inputs() {
+        let (project, mistakes) = Project::parse(files(&[
+            ("lake/bronze/clicks.sql", CLICKS),
+            ("sql/gold/a.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM silver.b"),
+            ("sql/silver/b.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM bronze.clicks"),
+        ]));
+        assert_eq!(mistakes, []);
+        let order: Vec<String> = project.order.iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["silver.b", "gold.a"]);
+    }
+
+    #[test]
+    fn mistakes_between_files_are_found_at_once() {
+        let (_, mistakes) = Project::parse(files(&[
+            ("lake/bronze/clicks.sql", CLICKS),
+            ("lake/gold/orphan.sql", "CREATE TABLE gold.orphan (id STRING)"),
+            ("sql/gold/a.sql", "SELECT id FROM bronze.click"),
+            ("sql/gold/b.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM gold.c"),
+            ("sql/gold/c.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM gold.b"),
+            ("jobs/x.toml", "schedule = \"0 * * * *\"\nrun = [\"sliver\", \"bronze\"]"),
+        ]));
+        let text: Vec<String> = mistakes.iter().map(|m| format!("{} {:?}", m.message, m.hint)).collect();
+        for part in ["nothing fills gold.orphan", "gold.a has no contract", "did you mean `bronze.clicks`?", "in a circle", "no layer or table sliver"] {
+            assert!(text.iter().any(|message| message.contains(part)), "{part}: {text:#?}");
+        }
+        assert_eq!(mistakes.len(), 5, "{text:#?}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Runs SQL on tables at pinned versions. The door to DataFusion's planner.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::MemorySchemaProvider;
+use datafusion::common::{DFSchema, TableReference};
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+
+use crate::contract::TableName;
+use crate::error::{Error, Result};
+
+mod hash;
+mod explain;
+mod reporting;
+pub use explain::explain;
+pub use hash::ContentHash;
+
+/// What limits a query.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes that operators may hold before they spill.
+    pub memory: usize,
+    /// Where they spill to; nowhere if `None`.
+    pub scratch: Option<std::path::PathBuf>,
+    /// The zone of `reporting_date`.
+    pub reporting_tz: chrono_tz::Tz,
+}
+
+impl Limits {
+    /// Limits for planning, which holds no rows.
+    pub fn planning(reporting_tz: chrono_tz::Tz) -> Self {
+        Self { memory: 64 << 20, scratch: None, reporting_tz }
+    }
+}
+
+/// A set of tables that SQL may read.
+#[derive(Clone)]
+pub struct Query {
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Query")
+    }
+}
+
+const CATALOG: &str = "lake";
+
+impl Query {
+    /// An empty set of tables.
+    ///
+    /// # Errors
+    /// The scratch folder cannot be used.
+    pub fn new(limits: &Limits) -> Result<Self> {
+        let mut config = SessionConfig::new()
+            .with_information_schema(true)
+            .with_default_catalog_and_schema(CATALOG, "public")
+            .with_create_default_catalog_and_schema(true);
+        let options = config.options_mut();
+        options.sql_parser.collect_spans = true;
+        options.execution.parquet.pushdown_filters = true;
+        let disk = match &limits.scratch {
+            Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+            None => DiskManagerMode::Disabled,
+        };
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+            .build_arc()
+            .map_err(|cause| Error::retry("cannot prepare queries").caused_by(cause))?;
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        context.register_udf(reporting::reporting_date(limits.reporting_tz));
+        Ok(Self { context })
+    }
+
+    /// Lets SQL read `provider` as `name`.
+    pub fn register(&self, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<()> {
+        let catalog = self.context.catalog(CATALOG).ok_or_else(|| Error::internal("no catalog"))?;
+        if catalog.schema(&name.layer).is_none() {
+            let added = catalog.register_schema(&name.layer, Arc::new(MemorySchemaProvider::new()));
+            added.map_err(|cause| Error::internal("cannot add a schema").caused_by(cause))?;
+        }
+        let reference = TableReference::partial(name.layer.as_str(), name.table.as_str());
+        let _ = self.context.deregister_table(reference.clone());
+        let added = self.context.register_table(reference, provider);
+        added.map(drop).map_err(|cause| Error::internal(format!("cannot register {name}")).caused_by(cause))
+    }
+
+    /// Lets SQL read an empty table of this schema, for planning.
+    pub fn register_empty(&self, name: &TableName, schema: SchemaRef) -> Result<()> {
+        let table = MemTable::try_new(schema, vec![vec![]]);
+        let table = table.map_err(|cause| Error::internal("no empty table").caused_by(cause))?;
+        self.register(name, Arc::new(table))
+    }
+
+    /// Lets SQL read `this`.
+    pub fn register_this(&self, provider: Arc<dyn TableProvider>) -> Result<()> {
+        let _ = self.context.deregister_table("this");
+        let added = self.context.register_table("this", provider);
+        added.map(drop).map_err(|cause| Error::internal("cannot register the new rows").caused_by(cause))
+    }
+
+    /// Lets SQL read the result of a query as `name`, computed when it is read.
+    pub async fn register_view(&self, name: &TableName, sql: &str) -> Result<(), DataFusionError> {
+        let view = self.plan(sql).await?.into_view();
+        self.register(name, view).map_err(|error| DataFusionError::External(error.into()))
+    }
+
+    /// Plans a SELECT; SQL that would change anything is refused.
+    pub async fn plan(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
+        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        self.context.sql_with_options(sql, read_only).await
+    }
+
+    /// The rows of a planned query, in as many streams as it runs in.
+    pub async fn streams(&self, frame: DataFrame) -> Result<Vec<SendableRecordBatchStream>, DataFusionError> {
+        let task = frame.task_ctx();
+        let plan = frame.create_physical_plan().await?;
+        execute_stream_partitioned(plan, Arc::new(task))
+    }
+
+    /// Runs a query and collects its rows.
+    pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
+        self.plan(sql).await?.collect().await
+    }
+
+    /// Reads Parquet files that no table version holds yet, below a table's folder.
+    pub fn staged(
+        root: &url::Url,
+        files: &crate::table::Files,
+        schema: &SchemaRef,
+        partition_by: &[String],
+    ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+        hash::staged(root, files, schema, partition_by)
+    }
+
+    /// A filter on rows of `schema`: true, false or NULL for each row.
+    pub fn expression(
+        &self,
+        schema: &SchemaRef,
+        sql: &str,
+    ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
+        let schema = DFSchema::try_from(schema.as_ref().clone())?;
+        let expression = self.context.parse_sql_expr(sql, &schema)?;
+        self.context.create_physical_expr(expression, &schema)
+    }
+
+    /// The names of all tables and their columns.
+    pub async fn names(&self) -> Vec<(TableName, Vec<String>)> {
+        let mut names = Vec::new();
+        let Some(catalog) = self.context.catalog(CATALOG) else { return names };
+        for layer in catalog.schema_names() {
+            let Some(schema) = catalog.schema(&layer).filter(|_| layer != "information_schema") else { continue };
+            for table in schema.table_names() {
+                if let Ok(Some(provider)) = schema.table(&table).await {
+                    let columns = provider.schema().fields().iter().map(|field| field.name().clone()).collect();
+                    names.push((TableName::new(&layer, &table), columns));
+                }
+            }
+        }
+        names.sort();
+        names
+    }
+}
+
+/// A query's error as ours: what runs out, what is wrong, or what is broken.
+pub fn translate(what: &str, cause: DataFusionError) -> Error {
+    match cause.find_root() {
+        DataFusionError::ResourcesExhausted(_) => Error::retry(what)
+            .hint("raise `query.memory` (LAKE_QUERY_MEMORY), or select less")
+            .caused_by(cause),
+        DataFusionError::External(_) | DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
+            Error::retry(what).caused_by(cause)
+        }
+        DataFusionError::Internal(_) => Error::internal(what).caused_by(cause),
+        _ => Error::data(what).caused_by(cause),
+    }
+}
+
+/// The folder for spilled data, made when it is needed.
+pub fn limits(settings: &crate::settings::Settings, scratch: Option<&Path>) -> Result<Limits> {
+    let tz = settings.get("reporting_tz").unwrap_or("UTC");
+    let reporting_tz = tz.parse().map_err(|_| Error::usage(format!("`{tz}` is not a time zone")))?;
+    let memory = usize::try_from(settings.bytes("query.memory")?).unwrap_or(usize::MAX);
+    Ok(Limits { memory, scratch: scratch.map(Path::to_owned), reporting_tz })
+}

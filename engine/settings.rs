@@ -1,0 +1,315 @@
+//! Where this lake runs: `lake.toml` < `LAKE_*` < flags. The only reader of the environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::mistake::{Files, Mistake, byte_at, did_you_mean, to_error};
+
+mod size;
+pub use size::{parse_duration_ms, parse_size};
+
+/// One setting: its name, its default, and what it means.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.key`, or `key` at the top level.
+    pub name: &'static str,
+    /// The default, if it has one.
+    pub default: Option<&'static str>,
+    /// One line for people.
+    pub about: &'static str,
+    /// Never shown, and not allowed in `lake.toml`.
+    pub secret: bool,
+}
+
+const fn key(name: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
+    Key { name, default, about, secret: false }
+}
+
+/// Every setting there is.
+pub const KEYS: &[Key] = &[
+    key("root", Some("data/lake"), "where the tables are: a folder or s3://bucket/prefix"),
+    key("landing", Some("data/landing"), "where files arrive: a folder or s3://bucket/prefix"),
+    key("reporting_tz", Some("UTC"), "time zone of report dates, an IANA name"),
+    key("kafka.brokers", None, "host:port,… of the brokers"),
+    Key {
+        name: "privacy.key",
+        default: None,
+        about: "64 hex digits, the key of pseudonyms; only from the environment",
+        secret: true,
+    },
+    key("privacy.key_file", None, "a file that holds privacy.key"),
+    key("query.memory", Some("4GiB"), "memory for queries; above it they spill to disk"),
+    key("ingest.batch_size", Some("512MiB"), "source bytes in one commit of a bronze table"),
+];
+
+/// Where a value comes from, for `lake config`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The default in the code.
+    Default,
+    /// `lake.toml`, or a profile in it.
+    File(String),
+    /// An environment variable.
+    Env(String),
+    /// A flag of the command.
+    Flag,
+}
+
+/// The settings in force, with their origins.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The project's folder: relative paths count from it.
+    pub project: PathBuf,
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+/// Reads the environment, once: every `LAKE_*` variable plus those that terminals and proxies use.
+#[allow(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars().collect()
+}
+
+impl Settings {
+    /// Puts the settings together.
+    ///
+    /// `toml` is the text of `lake.toml` in `project`, `profile` the `[profile.NAME]` to lay over it.
+    ///
+    /// # Errors
+    /// All mistakes in `lake.toml` at once.
+    pub fn load(
+        project: &Path,
+        toml: &str,
+        profile: Option<&str>,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let mut values: BTreeMap<&'static str, (String, Origin)> = KEYS
+            .iter()
+            .filter_map(|key| Some((key.name, (key.default?.to_owned(), Origin::Default))))
+            .collect();
+        let mut mistakes = Vec::new();
+        let found = read_toml(toml, profile, &mut mistakes);
+        if !mistakes.is_empty() {
+            let files = Files::from([("lake.toml".to_owned(), toml.to_owned())]);
+            return Err(to_error(&mistakes, &files));
+        }
+        values.extend(found);
+        for key in KEYS {
+            let variable = variable(key.name);
+            if let Some(value) = env.get(&variable).filter(|value| !value.is_empty()) {
+                values.insert(key.name, (value.clone(), Origin::Env(variable)));
+            }
+        }
+        let settings = Self { project: project.to_owned(), values };
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Lays a flag's value over everything else.
+    pub fn set_flag(&mut self, name: &'static str, value: String) {
+        self.values.insert(name, (value, Origin::Flag));
+    }
+
+    /// The text of a setting.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(value, _)| value.as_str())
+    }
+
+    /// Every setting with its value and origin, secrets redacted, in the order of [`KEYS`].
+    pub fn list(&self) -> Vec<(&'static Key, Option<String>, Origin)> {
+        let shown = |key: &'static Key| match self.values.get(key.name) {
+            Some((_, origin)) if key.secret => (key, Some("(set)".to_owned()), origin.clone()),
+            Some((value, origin)) => (key, Some(value.clone()), origin.clone()),
+            None => (key, None, Origin::Default),
+        };
+        KEYS.iter().map(shown).collect()
+    }
+
+    /// A setting that names a place, relative paths resolved from the project's folder.
+    pub fn place(&self, name: &str) -> String {
+        let value = self.get(name).unwrap_or_default();
+        if value.contains("://") {
+            return value.to_owned();
+        }
+        self.project.join(value).to_string_lossy().into_owned()
+    }
+
+    /// A setting that is a size, in bytes.
+    pub fn bytes(&self, name: &str) -> Result<u64> {
+        let text = self.get(name).unwrap_or_default();
+        parse_size(text).ok_or_else(|| {
+            Error::usage(format!("setting `{name}`: `{text}` is not a size"))
+                .hint("write a number with a unit, as in 512MiB")
+        })
+    }
+
+    /// The key of pseudonyms: 32 bytes.
+    ///
+    /// # Errors
+    /// There is none, or it is not 64 hex digits.
+    pub fn privacy_key(&self) -> Result<[u8; 32]> {
+        let text = match (self.get("privacy.key"), self.get("privacy.key_file")) {
+            (Some(key), _) => key.to_owned(),
+            (None, Some(file)) => {
+                let path = self.project.join(file);
+                std::fs::read_to_string(&path)
+                    .map_err(|cause| Error::io(format!("cannot read {}", path.display()), cause))?
+            }
+            (None, None) => {
+                return Err(Error::usage("personal columns need `privacy.key`, and it is not set")
+                    .hint("export LAKE_PRIVACY_KEY=$(openssl rand -hex 32), and keep it: the same person has the same pseudonym only under the same key"));
+            }
+        };
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key).map_err(|_| {
+            Error::usage("`privacy.key` is not 64 hex digits").hint("make one with: openssl rand -hex 32")
+        })?;
+        Ok(key)
+    }
+
+    fn validate(&self) -> Result<()> {
+        for name in ["query.memory", "ingest.batch_size"] {
+            self.bytes(name)?;
+        }
+        let tz = self.get("reporting_tz").unwrap_or_default();
+        tz.parse::<chrono_tz::Tz>().map(drop).map_err(|_| {
+            Error::usage(format!("setting `reporting_tz`: `{tz}` is not a time zone"))
+                .hint("use an IANA name, as in Europe/Paris")
+        })
+    }
+}
+
+/// The environment variable of a setting: `kafka.brokers` is `LAKE_KAFKA_BROKERS`.
+pub fn variable(name: &str) -> String {
+    format!("LAKE_{}", name.replace('.', "_").to_uppercase())
+}
+
+/// The values in `lake.toml`, those of the profile laid over the others.
+fn read_toml(
+    text: &str,
+    profile: Option<&str>,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(&'static str, (String, Origin))> {
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            let mistake = Mistake::new("lake.toml", error.message().to_owned());
+            mistakes.push(error.span().map_or(mistake.clone(), |span| mistake.span(span)));
+            return Vec::new();
+        }
+    };
+    let mut found = Vec::new();
+    let mut profiles = None;
+    for (name, value) in &table {
+        if name == "profile" {
+            profiles = value.as_table();
+        } else {
+            read_value(text, name, value, "lake.toml", &mut found, mistakes);
+        }
+    }
+    let Some(profile) = profile else { return found };
+    match profiles.and_then(|all| all.get(profile)).and_then(toml::Value::as_table) {
+        Some(table) => {
+            let origin = format!("lake.toml [profile.{profile}]");
+            for (name, value) in table {
+                read_value(text, name, value, &origin, &mut found, mistakes);
+            }
+        }
+        None => mistakes.push(
+            Mistake::new("lake.toml", format!("there is no profile `{profile}`"))
+                .hint(format!("add a section [profile.{profile}]")),
+        ),
+    }
+    found
+}
+
+fn read_value(
+    text: &str,
+    name: &str,
+    value: &toml::Value,
+    origin: &str,
+    found: &mut Vec<(&'static str, (String, Origin))>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    if let toml::Value::Table(table) = value {
+        for (inner, value) in table {
+            read_value(text, &format!("{name}.{inner}"), value, origin, found, mistakes);
+        }
+        return;
+    }
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let place = line_of(text, last);
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        let mistake = Mistake::new("lake.toml", format!("unknown setting `{name}`")).span(place);
+        let known = did_you_mean(name, KEYS.iter().map(|key| key.name));
+        mistakes.push(mistake.hint(match known {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => "`lake config` lists every setting".to_owned(),
+        }));
+        return;
+    };
+    if key.secret {
+        mistakes.push(
+            Mistake::new("lake.toml", format!("`{name}` is a secret and has no place in a file that is committed"))
+                .span(place)
+                .hint(format!("set {} in the environment instead", variable(name))),
+        );
+        return;
+    }
+    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    found.push((key.name, (value, Origin::File(origin.to_owned()))));
+}
+
+/// The byte range of the first line that sets `name`.
+fn line_of(text: &str, name: &str) -> std::ops::Range<usize> {
+    let line = text.lines().position(|line| {
+        let rest = line.trim_start().strip_prefix(name).map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with(['=', '.']))
+    });
+    let start = byte_at(text, line.unwrap_or(0) as u64 + 1, 1);
+    let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, env: &[(&str, &str)], profile: Option<&str>) -> Result<Settings> {
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::load(Path::new("/p"), toml, profile, &env)
+    }
+
+    #[test]
+    fn the_environment_beats_the_file_and_the_file_the_default() {
+        let toml = "root = \"a\"\nlanding = \"b\"\n[profile.prod]\nroot = \"s3://x/y\"\n";
+        let settings = load(toml, &[("LAKE_LANDING", "/l")], None).unwrap();
+        assert_eq!(settings.place("root"), "/p/a");
+        assert_eq!(settings.place("landing"), "/l");
+        assert_eq!(load(toml, &[], Some("prod")).unwrap().place("root"), "s3://x/y");
+        assert_eq!(load("", &[], None).unwrap().get("root"), Some("data/lake"));
+    }
+
+    #[test]
+    fn every_mistake_in_the_file_is_reported_at_once() {
+        let error = load("rot = \"a\"\n[privacy]\nkey = \"00\"\n", &[], None).unwrap_err();
+        let text = error.to_string();
+        for part in ["lake.toml:1:1", "did you mean `root`?", "lake.toml:3:1", "LAKE_PRIVACY_KEY"] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_listed() {
+        let settings = load("", &[("LAKE_PRIVACY_KEY", &"ab".repeat(32))], None).unwrap();
+        assert!(!format!("{:?}", settings.list()).contains("abab"));
+        assert_eq!(settings.privacy_key().unwrap(), [0xab; 32]);
+        assert!(load("", &[], None).unwrap().privacy_key().unwrap_err().hint_text().is_some());
+    }
+
+    #[test]
+    fn values_are_checked_when_they_are_read() {
+        assert!(load("reporting_tz = \"Mars/Base\"", &[], None).is_err());
+        assert!(load("[query]\nmemory = \"lots\"", &[], None).is_err());
+    }
+}

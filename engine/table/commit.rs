@@ -1,0 +1,188 @@
+//! Commits: rows and the progress they stand for, in one version; and what to think of an error.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::{Action, Transaction};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use rand::Rng;
+use serde_json::{Map, Value, json};
+
+use super::{Files, Table, translate};
+use crate::error::{Error, Result};
+
+/// Every rewriting commit carries this `txn`, so that of two rewriters one loses: delta-rs by
+/// itself lets both win and doubles rows.
+const FENCE: &str = "lake/rewrite";
+/// The key of a commit's own id in its commit info.
+const COMMIT_ID: &str = "lake.commit";
+const ATTEMPTS: u32 = 5;
+
+/// What goes into one version of a table.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// New files.
+    pub files: Files,
+    /// Whether all files before go.
+    pub replace: bool,
+    /// How far each application has come: its id and version.
+    pub txns: Vec<(String, i64)>,
+    /// Whether the commit is lost if a `txn` would not go forward: for records, which come once.
+    pub once: bool,
+    /// What the commit info says besides.
+    pub info: Map<String, Value>,
+    /// A change of columns or properties.
+    pub metadata: Option<Box<Action>>,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is this version.
+    Committed(u64),
+    /// Somebody else's commit stands where ours would: read again, and decide anew.
+    Lost,
+}
+
+impl Table {
+    /// Commits against the version that this handle sees, and moves the handle to the new one.
+    ///
+    /// After an error the log is
+    /// read: ours landed, another's landed, or none did; only then it is tried again.
+    ///
+    /// # Errors
+    /// The store failed, several times in a row.
+    pub async fn commit(&mut self, commit: Commit) -> Result<(Outcome, Option<Files>)> {
+        for (app, version) in &commit.txns {
+            if commit.once && self.txn(app).await?.is_some_and(|last| last >= *version) {
+                return Ok((Outcome::Lost, Some(commit.files)));
+            }
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let base = self.version();
+        let fence = self.txn(FENCE).await?.unwrap_or(0) + 1;
+        let mut attempt = 0;
+        loop {
+            let error = match self.try_commit(&commit, &id, fence).await {
+                Ok(version) => {
+                    self.reload().await?;
+                    self.checkpoint(version).await;
+                    return Ok((Outcome::Committed(version), None));
+                }
+                Err(error) => error,
+            };
+            let mut fresh = self.clone();
+            fresh.reload().await?;
+            if let Some(version) = fresh.find(&id, base + 1).await? {
+                *self = fresh;
+                self.checkpoint(version).await;
+                return Ok((Outcome::Committed(version), None));
+            }
+            if fresh.overtaken(&commit, self).await? {
+                *self = fresh;
+                return Ok((Outcome::Lost, Some(commit.files)));
+            }
+            attempt += 1;
+            if attempt == ATTEMPTS {
+                self.discard(commit.files).await;
+                return Err(error);
+            }
+            *self = fresh;
+            tokio::time::sleep(back_off(attempt)).await;
+        }
+    }
+
+    async fn try_commit(&self, commit: &Commit, id: &str, fence: i64) -> Result<u64> {
+        let mut actions: Vec<Action> = Vec::new();
+        if let Some(metadata) = &commit.metadata {
+            actions.push((**metadata).clone());
+        }
+        if commit.replace {
+            let files = self.state()?.log_data().into_iter();
+            actions.extend(files.map(|file| Action::Remove(file.remove_action(true))));
+        }
+        actions.extend(commit.files.adds.iter().cloned().map(Action::Add));
+        let mut txns: Vec<Transaction> =
+            commit.txns.iter().map(|(app, version)| Transaction::new(app, *version)).collect();
+        if commit.replace {
+            txns.push(Transaction::new(FENCE, fence));
+        }
+        let mut info = commit.info.clone();
+        info.insert(COMMIT_ID.to_owned(), json!(id));
+        info.insert("isBlindAppend".to_owned(), json!(!commit.replace));
+        info.insert("engineInfo".to_owned(), json!(concat!("lake/", env!("CARGO_PKG_VERSION"))));
+        let properties = CommitProperties::default()
+            .with_max_retries(ATTEMPTS as usize)
+            .with_cleanup_expired_logs(Some(false))
+            .with_create_checkpoint(false)
+            .with_metadata(info)
+            .with_application_transactions(txns);
+        let mode = if commit.replace { SaveMode::Overwrite } else { SaveMode::Append };
+        let partition_by = Some(self.state()?.metadata().partition_columns().to_vec());
+        let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
+        let finished = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(self.state()?), self.delta.log_store(), operation)
+            .await;
+        let finished = finished.map_err(|cause| translate(format!("cannot commit to {}", self.name), cause))?;
+        Ok(finished.version())
+    }
+
+    /// The version at or after `from` that carries our commit id.
+    async fn find(&self, id: &str, from: u64) -> Result<Option<u64>> {
+        for version in from..=self.version() {
+            let info = self.commit_info(version).await?.unwrap_or_default();
+            if info.get(COMMIT_ID).and_then(Value::as_str) == Some(id) {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether somebody else moved what the commit depends on since `before`.
+    async fn overtaken(&self, commit: &Commit, before: &Self) -> Result<bool> {
+        if commit.replace && self.version() != before.version() {
+            return Ok(true);
+        }
+        for (app, _) in &commit.txns {
+            if self.txn(app).await? != before.txn(app).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes a checkpoint when it is due. A checkpoint that fails costs time later, not rows.
+    async fn checkpoint(&mut self, version: u64) {
+        let interval = self.state().ok().map_or(10, |state| state.table_config().checkpoint_interval.map_or(10, NonZero::get));
+        if version == 0 || version % interval != 0 {
+            return;
+        }
+        if let Err(cause) = deltalake::checkpoints::create_checkpoint(&self.delta, None).await {
+            tracing::warn!(table = %self.name, version, %cause, "no checkpoint was written");
+        } else if let Err(error) = self.reload().await {
+            // A long-lived handle grows with every commit: a fresh one starts from the checkpoint.
+            tracing::warn!(table = %self.name, %error, "the table could not be opened anew");
+        }
+    }
+}
+
+fn back_off(attempt: u32) -> Duration {
+    let most = 50u64 << attempt.min(6);
+    Duration::from_millis(rand::rng().random_range(most / 2..=most))
+}
+
+impl Outcome {
+    /// The version, if it was committed.
+    ///
+    /// # Errors
+    /// It was lost: `who` should run again.
+    pub fn version(self, who: &str) -> Result<u64> {
+        match self {
+            Self::Committed(version) => Ok(version),
+            Self::Lost => Err(Error::retry(format!("{who}: another run was faster, five times in a row"))
+                .hint("nothing is lost; run again, or leave it to the other run")),
+        }
+    }
+}

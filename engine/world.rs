@@ -1,0 +1,109 @@
+//! Everything a command works on: the project, its lake, the settings, the clock, and who listens.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::clock::Clock;
+use crate::contract::TableName;
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+use crate::project::Project;
+use crate::settings::Settings;
+
+/// What a run tells while it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// So many rows of a table so far.
+    Rows(TableName, u64),
+    /// A table is done.
+    Done(Step),
+    /// Something worth knowing that stops nothing.
+    Remark(String),
+}
+
+/// What became of one table in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The table.
+    pub table: TableName,
+    /// Rows written.
+    pub rows: u64,
+    /// Records that went to quarantine.
+    pub quarantined: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// The table's version afterwards.
+    pub version: Option<u64>,
+    /// What happened.
+    pub result: StepResult,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// Rows were committed.
+    Written,
+    /// The rows were computed, and are those that the table has.
+    Unchanged,
+    /// Nothing was due.
+    UpToDate,
+}
+
+/// Who hears the events.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Set by the first Ctrl-C: finish what is begun, commit it, begin nothing new.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks to stop.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// An error if somebody asked.
+    pub fn check(&self) -> Result<()> {
+        if self.asked() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+/// The arguments that every command shares.
+#[derive(Clone)]
+pub struct World {
+    /// What the files say.
+    pub project: Arc<Project>,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Where the tables are.
+    pub lake: Lake,
+    /// The time.
+    pub clock: Clock,
+    /// Who hears what happens.
+    pub listener: Listener,
+    /// Whether to stop.
+    pub stop: Stop,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "World({})", self.lake.root())
+    }
+}
+
+impl World {
+    /// Tells the listener.
+    pub fn tell(&self, event: &Event) {
+        (self.listener)(event);
+    }
+
+    /// Tells the listener something worth knowing.
+    pub fn remark(&self, text: impl Into<String>) {
+        self.tell(&Event::Remark(text.into()));
+    }
+}

@@ -1,0 +1,127 @@
+/*---
+about   = "One row per version of a video: its attributes from valid_from until valid_to (slowly changing, type 2)"
+refresh = "full"
+
+[check]
+every_video_is_here = "(SELECT count(DISTINCT video_id) FROM this) = (SELECT count(DISTINCT video_id) FROM bronze.videos)"
+no_gap_no_overlap   = "(SELECT count(*) FROM (SELECT valid_to, lead(valid_from) OVER (PARTITION BY video_id ORDER BY valid_from) AS next_from FROM this) AS version WHERE valid_to <> next_from) = 0"
+open_at_both_ends   = "(SELECT count(*) FROM (SELECT video_id, min(valid_from) AS first_from, max(valid_to) AS last_to FROM this GROUP BY video_id) AS video WHERE CAST(first_from AS DATE) <> DATE '1970-01-01' OR CAST(last_to AS DATE) <> DATE '9999-12-31') = 0"
+---*/
+
+-- The first version opens at 1970-01-01, so that early events find a row. A later record starts at its
+-- valid_from, else at the time of its record or file. A record that changes nothing makes no version.
+
+WITH catalogue_records AS (
+    SELECT
+        video_id,
+        coalesce(content_version, 1) AS content_version,
+        title,
+        description_hash,
+        language,
+        audio_languages,
+        subtitle_languages,
+        genre,
+        tags,
+        maturity_rating,
+        series_id,
+        season_no,
+        episode_no,
+        content_type,
+        creator_id,
+        channel_id,
+        studio,
+        release_ts,
+        publish_ts,
+        unpublish_ts,
+        regions_allowed,
+        regions_blocked,
+        rights_from,
+        rights_to,
+        licence_type,
+        ad_breaks,
+        monetization,
+        is_live,
+        stream_type,
+        _record_ts,
+        greatest(
+            coalesce(valid_from, _record_ts, arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')),
+            arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
+        ) AS stated_from,
+        -- Everything whose change makes a new version, as one text: to compare, and to break ties.
+        array_to_string(make_array(
+            CAST(coalesce(content_version, 1) AS VARCHAR), title, description_hash, language, audio_languages, subtitle_languages,
+            genre, tags, maturity_rating, series_id, CAST(season_no AS VARCHAR), CAST(episode_no AS VARCHAR), content_type,
+            creator_id, channel_id, studio, regions_allowed, regions_blocked, CAST(rights_from AS VARCHAR), CAST(rights_to AS VARCHAR),
+            licence_type, ad_breaks, monetization, CAST(is_live AS VARCHAR), stream_type
+        ), chr(31), chr(30)) AS content
+    FROM bronze.videos
+),
+
+-- One row per video and moment: of several records for one moment the one written last counts.
+states AS (
+    SELECT
+        *,
+        first_value(release_ts) IGNORE NULLS OVER newest_first   AS newest_release_ts,
+        first_value(publish_ts) IGNORE NULLS OVER newest_first   AS newest_publish_ts,
+        first_value(unpublish_ts) IGNORE NULLS OVER newest_first AS newest_unpublish_ts
+    FROM catalogue_records
+    QUALIFY row_number() OVER (PARTITION BY video_id, stated_from ORDER BY _record_ts DESC NULLS LAST, content DESC) = 1
+    WINDOW newest_first AS (
+        PARTITION BY video_id
+        ORDER BY stated_from DESC, _record_ts DESC NULLS LAST, content DESC, release_ts DESC, publish_ts DESC, unpublish_ts DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+),
+
+-- One row per change of a video.
+versions AS (
+    SELECT
+        *,
+        lag(content) OVER (PARTITION BY video_id ORDER BY stated_from) AS previous_content
+    FROM states
+    QUALIFY content IS DISTINCT FROM lag(content) OVER (PARTITION BY video_id ORDER BY stated_from)
+)
+
+SELECT
+    versions.video_id,
+    versions.content_version,
+    versions.title,
+    versions.description_hash,
+    versions.language,
+    versions.audio_languages,
+    versions.subtitle_languages,
+    versions.genre,
+    versions.tags,
+    versions.maturity_rating,
+    versions.series_id,
+    versions.season_no,
+    versions.episode_no,
+    versions.content_type,
+    versions.creator_id,
+    versions.channel_id,
+    versions.studio,
+    video_cuts.duration_ms,
+    video_cuts.credits_start_ms,
+    video_cuts.intro_end_ms,
+    video_cuts.chapters,
+    versions.newest_release_ts   AS release_ts,
+    versions.newest_publish_ts   AS publish_ts,
+    versions.newest_unpublish_ts AS unpublish_ts,
+    versions.regions_allowed,
+    versions.regions_blocked,
+    versions.rights_from,
+    versions.rights_to,
+    versions.licence_type,
+    versions.ad_breaks,
+    versions.monetization,
+    versions.is_live,
+    versions.stream_type,
+    CASE
+        WHEN versions.previous_content IS NULL THEN arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
+        ELSE versions.stated_from
+    END AS valid_from,
+    lead(versions.stated_from, 1, arrow_cast('9999-12-31T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))'))
+        OVER (PARTITION BY versions.video_id ORDER BY versions.stated_from) AS valid_to,
+    lead(versions.stated_from) OVER (PARTITION BY versions.video_id ORDER BY versions.stated_from) IS NULL AS is_current
+FROM versions
+INNER JOIN silver.video_cuts AS video_cuts
+    ON video_cuts.video_id = versions.video_id AND video_cuts.content_version = versions.content_version
