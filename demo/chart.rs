@@ -11,7 +11,9 @@ pub(super) fn curve(ratios: &[f64]) -> String {
     for line in (0..HEIGHT).rev() {
         let label = 100.0 * top * f64::from(line + 1) / f64::from(HEIGHT);
         text.push_str(&format!("{label:5.0} % │"));
-        text.extend(ratios.iter().map(|ratio| block(ratio / top * f64::from(HEIGHT) - f64::from(line))));
+        text.extend(
+            ratios.iter().map(|ratio| block(ratio / top * f64::from(HEIGHT) - f64::from(line))),
+        );
         text.push('\n');
     }
     let width = ratios.len();

@@ -21,7 +21,8 @@ static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lake");
 static MODELS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
 static JOBS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/jobs");
 
-const LAKE_TOML: &str = "# The demo's lake. `lake config` lists every setting and where its value comes from.
+const LAKE_TOML: &str =
+    "# The demo's lake. `lake config` lists every setting and where its value comes from.
 root = \"data/lake\"
 landing = \"data/landing\"
 
@@ -67,9 +68,13 @@ impl Demo {
         let dir = self.dir.display();
         say(&format!("\ndone in {:.1} s. Next:", started.elapsed().as_secs_f64()));
         for command in [
-            format!("lake --project {dir} sql \"SELECT * FROM gold.video_daily_rates ORDER BY plays DESC LIMIT 5\""),
+            format!(
+                "lake --project {dir} sql \"SELECT * FROM gold.video_daily_rates ORDER BY plays DESC LIMIT 5\""
+            ),
             format!("lake --project {dir} sql            # a prompt: \\d lists the tables"),
-            format!("lake simulate --events 200000 --seed 2 --start 2026-03-03 --to folder:{dir}/data/landing && lake --project {dir} run all"),
+            format!(
+                "lake simulate --events 200000 --seed 2 --start 2026-03-03 --to folder:{dir}/data/landing && lake --project {dir} run all"
+            ),
         ] {
             say(&format!("  {command}"));
         }
@@ -86,7 +91,7 @@ impl Demo {
         let started = Instant::now();
         let mut options = simulate::Options::new(self.events, self.seed, START_MS);
         options.faults = simulate::Faults::realistic();
-        let mut sink = simulate::FolderSink::new(&aside)?;
+        let mut sink = simulate::FolderSink::new(&aside, &label(self.seed, START_MS))?;
         let report = simulate::simulate(&options, &mut sink, None, &mut |_| {})?;
         sink.finish()?;
         std::fs::create_dir_all(landing).map_err(failed)?;
@@ -101,6 +106,12 @@ impl Demo {
 
 /// 2026-03-01, the first day of the made-up events.
 const START_MS: i64 = 1_772_323_200_000;
+
+/// What the files of one simulation are called: other days and seeds stand beside them.
+fn label(seed: u64, start_ms: i64) -> String {
+    let day = chrono::DateTime::from_timestamp_millis(start_ms).unwrap_or_default();
+    format!("{}-seed{seed}", day.format("%Y-%m-%d"))
+}
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
@@ -125,7 +136,8 @@ fn make_project(dir: &Path) -> Result<()> {
 
 fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{text}")
 }
 
@@ -185,9 +197,11 @@ pub(crate) struct Simulate {
 
 impl Simulate {
     pub(crate) fn run(self, common: &Common) -> Result<()> {
-        let dir = self.to.strip_prefix("folder:").filter(|dir| !dir.is_empty()).ok_or_else(|| {
-            Error::usage(format!("--to {}: not a place events can go to", self.to)).hint("write --to folder:DIR")
-        })?;
+        let dir =
+            self.to.strip_prefix("folder:").filter(|dir| !dir.is_empty()).ok_or_else(|| {
+                Error::usage(format!("--to {}: not a place events can go to", self.to))
+                    .hint("write --to folder:DIR")
+            })?;
         let start_ms = self.start.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
         let mut options = simulate::Options::new(self.events, self.seed, start_ms);
         options.videos = self.videos;
@@ -200,13 +214,15 @@ impl Simulate {
         };
         let mut truth = match &self.truth {
             Some(path) => {
-                let file = std::fs::File::create(path).map_err(|cause| Error::io(format!("cannot write {}", path.display()), cause))?;
+                let file = std::fs::File::create(path).map_err(|cause| {
+                    Error::io(format!("cannot write {}", path.display()), cause)
+                })?;
                 Some(std::io::BufWriter::new(file))
             }
             None => None,
         };
         let started = Instant::now();
-        let mut sink = simulate::FolderSink::new(Path::new(dir))?;
+        let mut sink = simulate::FolderSink::new(Path::new(dir), &label(self.seed, start_ms))?;
         let truth_out = truth.as_mut().map(|out| out as &mut dyn Write);
         let report = simulate::simulate(&options, &mut sink, truth_out, &mut |_| {})?;
         sink.finish()?;

@@ -17,7 +17,7 @@ const TOP: &str = "SELECT video_id, min(title) AS title, sum(plays) AS plays,
     round(100.0 * sum(completes) / nullif(sum(known_plays), 0), 1) AS completion_percent
 FROM gold.video_daily
 LEFT JOIN (SELECT video_id AS id, max(title) AS title FROM silver.videos WHERE is_current GROUP BY video_id) ON id = video_id
-GROUP BY video_id ORDER BY sum(plays) DESC, video_id LIMIT 5";
+GROUP BY video_id ORDER BY plays DESC, video_id LIMIT 5";
 
 const CURVE: &str = "SELECT slice, CAST(sum(watched_units) AS DOUBLE) / (sum(plays * d)) AS ratio
 FROM gold.video_retention
@@ -30,7 +30,7 @@ const ADS: &str = "SELECT campaign_id, currency, sum(impressions) AS impressions
     round(100.0 * sum(clicked_impressions) / nullif(sum(impressions), 0), 2) AS ctr_percent,
     round(100.0 * sum(skips) / nullif(sum(skippable_starts), 0), 1) AS skip_percent,
     round(sum(revenue_micros) / 1000000.0, 2) AS revenue
-FROM gold.ad_daily GROUP BY campaign_id, currency ORDER BY sum(impressions) DESC, campaign_id LIMIT 8";
+FROM gold.ad_daily GROUP BY campaign_id, currency ORDER BY impressions DESC, campaign_id LIMIT 8";
 
 /// Shows the results of the demo's lake.
 pub(super) async fn show(world: &World) -> Result<()> {
@@ -40,14 +40,19 @@ pub(super) async fn show(world: &World) -> Result<()> {
     table(&top)?;
     if top.num_rows() > 0 {
         let text = |name: &str| -> Result<String> {
-            let column = top.column_by_name(name).ok_or_else(|| Error::internal("the demo's query"))?;
+            let column =
+                top.column_by_name(name).ok_or_else(|| Error::internal("the demo's query"))?;
             let column = cast(column, &DataType::Utf8).map_err(broken)?;
             Ok(column.as_string::<i32>().value(0).to_owned())
         };
         let (video, title) = (text("video_id")?, text("title")?);
         let curve = rows(&tables, &CURVE.replace("{video}", &video.replace('\'', "''"))).await?;
-        let ratios = curve.column_by_name("ratio").map(Arc::clone).ok_or_else(|| Error::internal("the demo's curve"))?;
-        let ratios: Vec<f64> = ratios.as_primitive::<Float64Type>().iter().map(Option::unwrap_or_default).collect();
+        let ratios = curve
+            .column_by_name("ratio")
+            .map(Arc::clone)
+            .ok_or_else(|| Error::internal("the demo's curve"))?;
+        let ratios: Vec<f64> =
+            ratios.as_primitive::<Float64Type>().iter().map(Option::unwrap_or_default).collect();
         heading(&format!("Audience retention of \"{title}\" ({video})"));
         crate::cli::print(&super::chart::curve(&ratios));
     }
@@ -56,14 +61,19 @@ pub(super) async fn show(world: &World) -> Result<()> {
 }
 
 async fn rows(tables: &Tables, sql: &str) -> Result<RecordBatch> {
-    let batches = tables.query.collect(sql).await.map_err(|cause| translate("the demo's query failed", cause))?;
+    let batches = tables
+        .query
+        .collect(sql)
+        .await
+        .map_err(|cause| translate("the demo's query failed", cause))?;
     let schema = batches.first().map(RecordBatch::schema);
     let schema = schema.unwrap_or_else(|| Arc::new(datafusion::arrow::datatypes::Schema::empty()));
     concat_batches(&schema, &batches).map_err(broken)
 }
 
 fn table(rows: &RecordBatch) -> Result<()> {
-    let text = datafusion::arrow::util::pretty::pretty_format_batches(std::slice::from_ref(rows)).map_err(broken)?;
+    let text = datafusion::arrow::util::pretty::pretty_format_batches(std::slice::from_ref(rows))
+        .map_err(broken)?;
     crate::cli::print(&format!("{text}\n"));
     Ok(())
 }

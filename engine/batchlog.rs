@@ -96,7 +96,9 @@ fn stamp(size: u64, modified_ms: i64) -> u64 {
 
 fn hash(bytes: &[u8]) -> u64 {
     let digest = Sha256::digest(bytes);
-    u64::from_le_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+    u64::from_le_bytes([
+        digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
+    ])
 }
 
 /// Bytes at the start and before the end of what was read that tell a file from another one.
@@ -109,7 +111,12 @@ pub fn mark(first: &[u8], last: &[u8]) -> String {
 }
 
 /// Splits what is to be read into batches of about `batch_bytes`, at most `n_files_max` files each.
-pub fn split(ranges: Vec<Range>, first_number: i64, batch_bytes: u64, n_files_max: usize) -> Vec<Batch> {
+pub fn split(
+    ranges: Vec<Range>,
+    first_number: i64,
+    batch_bytes: u64,
+    n_files_max: usize,
+) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     let mut bytes = 0;
     for range in ranges {
@@ -135,7 +142,14 @@ mod tests {
     use super::*;
 
     fn range(path: &str, end: u64) -> Range {
-        Range { path: path.to_owned(), start: 0, end, size: end, modified_ms: 1, mark: String::new() }
+        Range {
+            path: path.to_owned(),
+            start: 0,
+            end,
+            size: end,
+            modified_ms: 1,
+            mark: String::new(),
+        }
     }
 
     #[test]
@@ -152,8 +166,10 @@ mod tests {
     fn batches_hold_about_as_much_as_asked() {
         let ranges = vec![range("a", 60), range("b", 60), range("c", 10), range("d", 500)];
         let batches = split(ranges, 7, 100, 10);
-        let paths: Vec<Vec<&str>> =
-            batches.iter().map(|batch| batch.ranges.iter().map(|range| range.path.as_str()).collect()).collect();
+        let paths: Vec<Vec<&str>> = batches
+            .iter()
+            .map(|batch| batch.ranges.iter().map(|range| range.path.as_str()).collect())
+            .collect();
         assert_eq!(paths, [vec!["a"], vec!["b", "c"], vec!["d"]]);
         assert_eq!(batches[2].number, 9);
         assert_eq!(split(vec![range("a", 1), range("b", 1)], 0, 100, 1).len(), 2);

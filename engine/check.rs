@@ -33,13 +33,17 @@ pub struct Checked {
 pub async fn check(files: Files, reporting_tz: chrono_tz::Tz) -> Result<Checked> {
     let (project, mistakes) = Project::parse(files);
     let query = Query::new(&Limits::planning(reporting_tz))?;
-    let mut checker = Checker { project: &project, query, mistakes, broken: BTreeSet::new(), drafts: Vec::new() };
+    let mut checker =
+        Checker { project: &project, query, mistakes, broken: BTreeSet::new(), drafts: Vec::new() };
     checker.contracts()?;
     for name in &project.order {
         checker.model(&project.models[name]).await?;
     }
     let Checker { mut mistakes, drafts, .. } = checker;
-    mistakes.sort_by(|a, b| (&a.file, a.span.as_ref().map(|s| s.start)).cmp(&(&b.file, b.span.as_ref().map(|s| s.start))));
+    mistakes.sort_by(|a, b| {
+        (&a.file, a.span.as_ref().map(|s| s.start))
+            .cmp(&(&b.file, b.span.as_ref().map(|s| s.start)))
+    });
     mistakes.dedup();
     Ok(Checked { project, mistakes, drafts })
 }
@@ -59,13 +63,17 @@ impl Checker<'_> {
         self.query.register_empty(&own.name, own.schema())?;
         for contract in self.project.contracts.values() {
             self.query.register_empty(&contract.name, contract.schema())?;
-            if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query) {
+            if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query)
+            {
                 self.mistakes.extend(mistakes);
             }
             if !contract.sources.is_empty() {
                 if let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32]))) {
                     let message = error.to_string();
-                    let mut mistake = Mistake::new(&contract.file, message.trim_start_matches(&format!("{}: ", contract.file)));
+                    let mut mistake = Mistake::new(
+                        &contract.file,
+                        message.trim_start_matches(&format!("{}: ", contract.file)),
+                    );
                     mistake.hint = error.hint_text().map(str::to_owned);
                     self.mistakes.push(mistake);
                 }
@@ -75,7 +83,8 @@ impl Checker<'_> {
             let parts: Vec<&str> = path.trim_end_matches(".sql").split('/').collect();
             if let ["lake" | "sql", layer, table] = parts.as_slice() {
                 let name = TableName::new(layer, table);
-                let readable = self.project.contracts.contains_key(&name) || self.project.models.contains_key(&name);
+                let readable = self.project.contracts.contains_key(&name)
+                    || self.project.models.contains_key(&name);
                 if !readable {
                     self.broken.insert(name);
                 }
@@ -108,7 +117,9 @@ impl Checker<'_> {
             self.mistakes.push(explain(&model.file, &model.text, &cause));
         }
         match self.project.contracts.get(&model.name) {
-            _ if model.refresh == Refresh::View => self.query.register(&model.name, frame.into_view())?,
+            _ if model.refresh == Refresh::View => {
+                self.query.register(&model.name, frame.into_view())?
+            }
             Some(contract) => self.fits(model, contract, &schema),
             None => {
                 let path = format!("lake/{}/{}.sql", model.name.layer, model.name.table);
@@ -124,18 +135,28 @@ impl Checker<'_> {
     fn fits(&mut self, model: &Model, contract: &Contract, schema: &Schema) {
         let Err(difference) = contract.accepts(schema) else { return };
         let column = difference.split('`').nth(1).map(str::to_owned);
-        let mut mistake = Mistake::new(&contract.file, format!("the contract and its query {} differ: {difference}", model.file));
-        let place = column.and_then(|name| contract.columns.iter().find(|column| column.field.name == name));
+        let mut mistake = Mistake::new(
+            &contract.file,
+            format!("the contract and its query {} differ: {difference}", model.file),
+        );
+        let place = column
+            .and_then(|name| contract.columns.iter().find(|column| column.field.name == name));
         mistake.span = place.map(|column| column.span.clone());
-        self.mistakes.push(mistake.hint("the SELECT's columns must have the contract's names, types and order"));
+        self.mistakes.push(
+            mistake.hint("the SELECT's columns must have the contract's names, types and order"),
+        );
     }
 
     async fn set_checks(&mut self, model: &Model, schema: &Schema) -> Result<()> {
         if model.checks.is_empty() {
             return Ok(());
         }
-        let this = datafusion::datasource::MemTable::try_new(std::sync::Arc::new(schema.clone()), vec![vec![]]);
-        let this = this.map_err(|cause| crate::error::Error::internal("no empty table").caused_by(cause))?;
+        let this = datafusion::datasource::MemTable::try_new(
+            std::sync::Arc::new(schema.clone()),
+            vec![vec![]],
+        );
+        let this =
+            this.map_err(|cause| crate::error::Error::internal("no empty table").caused_by(cause))?;
         self.query.register_this(std::sync::Arc::new(this))?;
         for check in &model.checks {
             let sql = format!("SELECT {}", check.expression);
@@ -156,7 +177,9 @@ fn draft(model: &Model, schema: &Schema) -> String {
     let columns: Vec<String> = schema
         .fields()
         .iter()
-        .map(|field| format!("    {:width$} {} COMMENT ''", field.name(), sql_type(field.data_type())))
+        .map(|field| {
+            format!("    {:width$} {} COMMENT ''", field.name(), sql_type(field.data_type()))
+        })
         .collect();
     format!("-- {about}\nCREATE TABLE {} (\n{}\n);\n", model.name, columns.join(",\n"))
 }
@@ -164,17 +187,23 @@ fn draft(model: &Model, schema: &Schema) -> String {
 fn sql_type(data_type: &DataType) -> String {
     match data_type {
         DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => "INT".to_owned(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            "INT".to_owned()
+        }
         DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "BIGINT".to_owned(),
         DataType::Float32 | DataType::Float64 => "DOUBLE".to_owned(),
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "TIMESTAMP".to_owned(),
-        DataType::Timestamp(..) => "TIMESTAMP /* cast to microseconds UTC in the query */".to_owned(),
+        DataType::Timestamp(..) => {
+            "TIMESTAMP /* cast to microseconds UTC in the query */".to_owned()
+        }
         DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BINARY".to_owned(),
         DataType::Struct(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|field| format!("{} {}", field.name(), sql_type(field.data_type()))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{} {}", field.name(), sql_type(field.data_type())))
+                .collect();
             format!("STRUCT<{}>", fields.join(", "))
         }
         _ => "STRING".to_owned(),

@@ -130,15 +130,14 @@ pub(crate) fn main() -> u8 {
         }
     };
     log_to_stderr(&arguments.global);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build();
-    let result = runtime
-        .map_err(|cause| Error::io("cannot start", cause))
-        .and_then(|runtime| {
-            let result = runtime.block_on(interruptible(arguments));
-            // Work that was given up at the second Ctrl-C is not waited for.
-            runtime.shutdown_background();
-            result
-        });
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build();
+    let result = runtime.map_err(|cause| Error::io("cannot start", cause)).and_then(|runtime| {
+        let result = runtime.block_on(interruptible(arguments));
+        // Work that was given up at the second Ctrl-C is not waited for.
+        runtime.shutdown_background();
+        result
+    });
     match result {
         Ok(()) => 0,
         Err(error) => {
@@ -206,8 +205,13 @@ fn log_to_stderr(global: &Global) {
         (_, 1) => "info",
         _ => "debug",
     };
-    let filter = tracing_subscriber::EnvFilter::new(format!("{level},engine={level},buoyant_kernel=error,delta_kernel=error"));
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "{level},engine={level},buoyant_kernel=off,delta_kernel=off"
+    ));
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_target(false);
     match global.log_format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),

@@ -35,6 +35,8 @@ impl Clock {
 
 /// `us` microseconds since 1970 as RFC 3339 UTC, for messages.
 pub fn rfc3339(us: i64) -> String {
-    DateTime::from_timestamp_micros(us)
-        .map_or_else(|| format!("{us} µs"), |time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+    DateTime::from_timestamp_micros(us).map_or_else(
+        || format!("{us} µs"),
+        |time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    )
 }

@@ -182,9 +182,9 @@ fn compatible(promised: &DataType, planned: &DataType) -> bool {
         (Timestamp(a, za), Timestamp(b, zb)) => a == b && za.is_some() == zb.is_some(),
         (Struct(a), Struct(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b)| {
-                    a.name() == b.name() && compatible(a.data_type(), b.data_type())
-                })
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| a.name() == b.name() && compatible(a.data_type(), b.data_type()))
         }
         _ => promised == planned,
     }
@@ -196,11 +196,17 @@ fn difference(promised: &[String], planned: &[String]) -> String {
     let extra: Vec<&str> =
         planned.iter().filter(|name| !promised.contains(name)).map(String::as_str).collect();
     match (missing.is_empty(), extra.is_empty()) {
-        (true, true) => format!("the columns are in another order: the contract has {}", promised.join(", ")),
+        (true, true) => {
+            format!("the columns are in another order: the contract has {}", promised.join(", "))
+        }
         (false, true) => format!("the query lacks {}", missing.join(", ")),
         (true, false) => format!("the contract lacks {}", extra.join(", ")),
         (false, false) => {
-            format!("the query lacks {}, the contract lacks {}", missing.join(", "), extra.join(", "))
+            format!(
+                "the query lacks {}, the contract lacks {}",
+                missing.join(", "),
+                extra.join(", ")
+            )
         }
     }
 }

@@ -126,7 +126,8 @@ impl Decoder {
 
     /// The bytes of text that those rows hold, to know when to finish.
     pub fn text_bytes(&self) -> usize {
-        self.plan.leaves.iter().map(|leaf| leaf.column.text_bytes()).sum::<usize>() + self.rescued.text_bytes()
+        self.plan.leaves.iter().map(|leaf| leaf.column.text_bytes()).sum::<usize>()
+            + self.rescued.text_bytes()
     }
 
     /// Takes one record as the next row.
@@ -215,7 +216,11 @@ impl Decoder {
                     cursor.whitespace();
                     let start = cursor.at;
                     cursor.skip(&mut self.scratch, depth)?;
-                    self.rescues.push(rescue::Rescue { within: index, key, value: start..cursor.at });
+                    self.rescues.push(rescue::Rescue {
+                        within: index,
+                        key,
+                        value: start..cursor.at,
+                    });
                 }
             }
             cursor.whitespace();
@@ -233,7 +238,12 @@ impl Decoder {
     /// Reads a field's name. Producers send fields in the same order, so the field that followed
     /// last time is tried first, byte by byte, before the name is looked up.
     #[inline]
-    fn key(&mut self, index: usize, before: usize, cursor: &mut Cursor<'_>) -> Result<Option<u16>, Reject> {
+    fn key(
+        &mut self,
+        index: usize,
+        before: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<Option<u16>, Reject> {
         if cursor.peek() != Some(b'"') {
             return Err(cursor.unexpected("expected a field's name"));
         }
@@ -256,12 +266,21 @@ impl Decoder {
     }
 
     #[inline]
-    fn field(&mut self, index: usize, field: u16, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
+    fn field(
+        &mut self,
+        index: usize,
+        field: u16,
+        cursor: &mut Cursor<'_>,
+        depth: u32,
+    ) -> Result<(), Reject> {
         let own = &mut self.plan.structs[index];
         let at = usize::from(field);
         if own.seen[at] == self.record {
             let name = String::from_utf8_lossy(&own.names[at]).into_owned();
-            return Err(Reject::new(Class::DuplicateField, format!("field `{name}` appears twice")));
+            return Err(Reject::new(
+                Class::DuplicateField,
+                format!("field `{name}` appears twice"),
+            ));
         }
         own.seen[at] = self.record;
         match own.children[at] {
@@ -269,7 +288,12 @@ impl Decoder {
             Child::Struct(inner) => match cursor.peek() {
                 Some(b'n') => cursor.literal("null"),
                 Some(b'{') if depth < DEPTH_MAX => self.object(inner, cursor, depth + 1),
-                _ => Err(wrong_type(&self.plan.structs[inner].path.join("."), "an object", cursor, &mut self.scratch)),
+                _ => Err(wrong_type(
+                    &self.plan.structs[inner].path.join("."),
+                    "an object",
+                    cursor,
+                    &mut self.scratch,
+                )),
             },
         }
     }
@@ -291,14 +315,25 @@ impl Decoder {
             }
             (Values::Text(..), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
-                return push_string(leaf, row, text, &self.scratch, self.pseudonyms.as_mut(), self.plan.reject_empty);
+                return push_string(
+                    leaf,
+                    row,
+                    text,
+                    &self.scratch,
+                    self.pseudonyms.as_mut(),
+                    self.plan.reject_empty,
+                );
             }
             (Values::Int(values), Some(b'-' | b'0'..=b'9')) => {
                 let value = integer(&leaf.path, cursor.number()?)?;
                 values.push(i32::try_from(value).map_err(|_| out_of_range(&leaf.path, "32 bits"))?);
             }
-            (Values::BigInt(values), Some(b'-' | b'0'..=b'9')) => values.push(integer(&leaf.path, cursor.number()?)?),
-            (Values::Double(values), Some(b'-' | b'0'..=b'9')) => values.push(double(&leaf.path, cursor.number()?)?),
+            (Values::BigInt(values), Some(b'-' | b'0'..=b'9')) => {
+                values.push(integer(&leaf.path, cursor.number()?)?)
+            }
+            (Values::Double(values), Some(b'-' | b'0'..=b'9')) => {
+                values.push(double(&leaf.path, cursor.number()?)?)
+            }
             (Values::Boolean(values), Some(b't')) => {
                 cursor.literal("true")?;
                 values.push(true);
@@ -310,7 +345,9 @@ impl Decoder {
             (Values::Timestamp(values), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
                 let us = time::timestamp_us(text.bytes(&self.scratch));
-                values.push(us.ok_or_else(|| not_a(&leaf.path, "timestamp, as in 2026-03-01T12:00:05.000Z"))?);
+                values.push(us.ok_or_else(|| {
+                    not_a(&leaf.path, "timestamp, as in 2026-03-01T12:00:05.000Z")
+                })?);
             }
             (Values::Date(values), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
@@ -393,8 +430,10 @@ impl Decoder {
                 let mut columns = Vec::new();
                 let mut fields = Vec::new();
                 for at in 0..self.plan.structs[index].children.len() {
-                    let (array, data_type) = self.array(self.plan.structs[index].children[at], n_rows)?;
-                    let name = String::from_utf8_lossy(&self.plan.structs[index].names[at]).into_owned();
+                    let (array, data_type) =
+                        self.array(self.plan.structs[index].children[at], n_rows)?;
+                    let name =
+                        String::from_utf8_lossy(&self.plan.structs[index].names[at]).into_owned();
                     fields.push(datafusion::arrow::datatypes::Field::new(name, data_type, true));
                     columns.push(array);
                 }
@@ -404,8 +443,10 @@ impl Decoder {
                     return Ok((new_null_array(&data_type, n_rows), data_type));
                 }
                 let nulls = (rows.len() < n_rows).then(|| column::nulls(rows, n_rows));
-                let array = StructArray::try_new(fields.into(), columns, nulls)
-                    .map_err(|cause| Error::internal("a decoded struct is broken").caused_by(cause))?;
+                let array =
+                    StructArray::try_new(fields.into(), columns, nulls).map_err(|cause| {
+                        Error::internal("a decoded struct is broken").caused_by(cause)
+                    })?;
                 Ok((Arc::new(array), data_type))
             }
         }
@@ -422,13 +463,16 @@ fn push_string(
 ) -> Result<(), Reject> {
     let bytes = text.bytes(scratch);
     if let Type::Text { max: Some(max) } = leaf.data_type {
-        let too_long = bytes.len() as u64 > max
-            && String::from_utf8_lossy(bytes).chars().count() as u64 > max;
+        let too_long =
+            bytes.len() as u64 > max && String::from_utf8_lossy(bytes).chars().count() as u64 > max;
         if too_long {
             return Err(out_of_range(&leaf.path, &format!("{max} characters")));
         }
         if reject_empty && bytes.is_empty() {
-            return Err(Reject::new(Class::OutOfRange, format!("`{}` is an empty string", leaf.path)));
+            return Err(Reject::new(
+                Class::OutOfRange,
+                format!("`{}` is an empty string", leaf.path),
+            ));
         }
     }
     match (leaf.domain, pseudonyms) {

@@ -68,7 +68,9 @@ impl Error {
     pub fn io(what: impl fmt::Display, cause: io::Error) -> Self {
         let error = Self::new(Kind::Retry, what.to_string());
         let hint = match cause.kind() {
-            io::ErrorKind::PermissionDenied => "give this user permission on the path, then run again",
+            io::ErrorKind::PermissionDenied => {
+                "give this user permission on the path, then run again"
+            }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free some disk space, then run again: nothing that was committed is lost"
             }

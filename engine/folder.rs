@@ -56,7 +56,9 @@ pub fn format_of(path: &str) -> Option<(Format, Packing)> {
 
 /// Whether a file is still being written, by its name.
 fn unfinished(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with(['.', '_'])) || path.ends_with(".tmp") || path.ends_with(".part")
+    path.split('/').any(|part| part.starts_with(['.', '_']))
+        || path.ends_with(".tmp")
+        || path.ends_with(".part")
 }
 
 /// A landing folder of one table.
@@ -92,14 +94,19 @@ impl Folder {
         let mut found = Found::default();
         let mut candidates = Vec::new();
         let mut listing = self.store.list(None);
-        while let Some(file) = listing.try_next().await.map_err(|cause| self.failed("list", &cause))? {
+        while let Some(file) =
+            listing.try_next().await.map_err(|cause| self.failed("list", &cause))?
+        {
             let path = file.location.to_string();
             let modified_ms = file.last_modified.timestamp_millis();
             if unfinished(&path) || settled_before_ms.is_some_and(|before| modified_ms > before) {
                 continue;
             }
             if format_of(&path).is_none() {
-                found.remarks.push(format!("{}: left out, not .ndjson, .jsonl, .json, .csv or .parquet (.gz, .zst)", self.place(&path)));
+                found.remarks.push(format!(
+                    "{}: left out, not .ndjson, .jsonl, .json, .csv or .parquet (.gz, .zst)",
+                    self.place(&path)
+                ));
                 continue;
             }
             if log.seen().known(&path, file.size, modified_ms) != Known::Unchanged {
@@ -116,7 +123,14 @@ impl Folder {
     }
 
     /// What is new in a file: all of it, or what it has grown by.
-    async fn range(&self, log: &Log, path: &str, size: u64, modified_ms: i64, remarks: &mut Vec<String>) -> Result<Option<Range>> {
+    async fn range(
+        &self,
+        log: &Log,
+        path: &str,
+        size: u64,
+        modified_ms: i64,
+        remarks: &mut Vec<String>,
+    ) -> Result<Option<Range>> {
         let before = log.range(path);
         let start = before.map_or(0, |range| range.end);
         if let Some(before) = before {
@@ -130,18 +144,32 @@ impl Folder {
         let end = match (format, packing) {
             (Format::Json, Packing::Plain) => self.whole_lines(path, start, size).await?,
             (Format::Parquet, _) if start > 0 && size > start => {
-                return Err(Error::data(format!("{} was read, and has changed: a Parquet file cannot grow", self.place(path)))
-                    .hint("write new rows into a file with a new name"));
+                return Err(Error::data(format!(
+                    "{} was read, and has changed: a Parquet file cannot grow",
+                    self.place(path)
+                ))
+                .hint("write new rows into a file with a new name"));
             }
             _ => size,
         };
         if end < size {
-            remarks.push(format!("{}: the last {} bytes are no whole line yet, and wait", self.place(path), size - end));
+            remarks.push(format!(
+                "{}: the last {} bytes are no whole line yet, and wait",
+                self.place(path),
+                size - end
+            ));
         }
         if end <= start {
             return Ok(None);
         }
-        Ok(Some(Range { path: path.to_owned(), start, end, size, modified_ms, mark: self.mark(path, end).await? }))
+        Ok(Some(Range {
+            path: path.to_owned(),
+            start,
+            end,
+            size,
+            modified_ms,
+            mark: self.mark(path, end).await?,
+        }))
     }
 
     /// The end of the last line: a line without its newline counts if it is a whole JSON object.
@@ -152,7 +180,11 @@ impl Folder {
             let bytes = self.bytes(path, from..size).await?;
             if let Some(newline) = memchr::memrchr(b'\n', &bytes) {
                 let rest = &bytes[newline + 1..];
-                return Ok(if is_object(rest) || blank(rest) { size } else { from + newline as u64 + 1 });
+                return Ok(if is_object(rest) || blank(rest) {
+                    size
+                } else {
+                    from + newline as u64 + 1
+                });
             }
             if from == start {
                 return Ok(if is_object(&bytes) || blank(&bytes) { size } else { start });
@@ -172,7 +204,9 @@ impl Folder {
         if range.is_empty() {
             return Ok(bytes::Bytes::new());
         }
-        let location = Path::parse(path).map_err(|cause| Error::data(format!("{}: no path", self.place(path))).caused_by(cause))?;
+        let location = Path::parse(path).map_err(|cause| {
+            Error::data(format!("{}: no path", self.place(path))).caused_by(cause)
+        })?;
         self.store.get_range(&location, range).await.map_err(|cause| self.failed(path, &cause))
     }
 
@@ -182,7 +216,10 @@ impl Folder {
     }
 
     fn failed(&self, what: &str, cause: &object_store::Error) -> Error {
-        let error = Error::retry(format!("cannot read {} in the landing folder: {cause}", self.place(what)));
+        let error = Error::retry(format!(
+            "cannot read {} in the landing folder: {cause}",
+            self.place(what)
+        ));
         if cause.to_string().contains("ermission denied") {
             return error.hint("give this user permission to read it, then run again");
         }

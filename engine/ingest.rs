@@ -40,10 +40,14 @@ pub async fn ingest(world: &World, contract: &Contract, settled_ms: Option<i64>)
     let mut total = Total::default();
     for source in &contract.sources {
         match source.kind {
-            SourceKind::Folder => ingest_folder(world, contract, source, settled_ms, &mut total).await?,
+            SourceKind::Folder => {
+                ingest_folder(world, contract, source, settled_ms, &mut total).await?
+            }
             SourceKind::Kafka => {
                 if world.settings.get("kafka.brokers").is_some() {
-                    world.remark(format!("{source}: reading Kafka is not built yet, and is left out"));
+                    world.remark(format!(
+                        "{source}: reading Kafka is not built yet, and is left out"
+                    ));
                 }
             }
         }
@@ -147,7 +151,9 @@ impl<'a> Job<'a> {
         let source = self.folder.source.to_string();
         let mut table = self.world.lake.open_or_create(self.contract).await?;
         let metadata = evolve(&table, self.contract)?;
-        let mut log = Log::open(self.world.lake.own_store()?, &self.contract.name.to_string(), &source).await?;
+        let mut log =
+            Log::open(self.world.lake.own_store()?, &self.contract.name.to_string(), &source)
+                .await?;
         let committed = table.txn(&source).await?.unwrap_or(-1);
         total.version = Some(table.version());
         if committed > log.last().unwrap_or(-1) {
@@ -157,7 +163,10 @@ impl<'a> Job<'a> {
         let mut metadata = metadata;
         for number in committed + 1..=log.last().unwrap_or(-1) {
             let batch = log.batch(number).cloned().ok_or_else(|| {
-                Error::data(format!("{}: batch {number} of {source} is folded away and not committed", self.contract.name))
+                Error::data(format!(
+                    "{}: batch {number} of {source} is folded away and not committed",
+                    self.contract.name
+                ))
             })?;
             if !self.batch(&mut table, &batch, metadata.take(), total).await? {
                 return Ok(Round::Lost);
@@ -170,7 +179,9 @@ impl<'a> Job<'a> {
         let first = log.last().unwrap_or(-1) + 1;
         for batch in split(found.ranges, first, self.batch_bytes, BATCH_FILES) {
             self.world.stop.check()?;
-            if !log.append(batch.clone()).await? || !self.batch(&mut table, &batch, metadata.take(), total).await? {
+            if !log.append(batch.clone()).await?
+                || !self.batch(&mut table, &batch, metadata.take(), total).await?
+            {
                 return Ok(Round::Lost);
             }
         }
@@ -193,7 +204,8 @@ impl<'a> Job<'a> {
         let app = format!("{}/{source}", self.contract.name);
         let ahead = quarantine.txn(&app).await?.is_some_and(|last| last >= batch.number);
         let decided = if ahead {
-            quarantine::decided(&quarantine, &self.query, &self.contract.name, &source, batch).await?
+            quarantine::decided(&quarantine, &self.query, &self.contract.name, &source, batch)
+                .await?
         } else {
             Decided::new()
         };
@@ -207,14 +219,27 @@ impl<'a> Job<'a> {
         let (n_rows, n_rejected) = (staged.n_rows, staged.n_rejected);
         if n_rejected > 0 {
             let app = if ahead { format!("{app}/late") } else { app };
-            let commit = Commit { files: staged.rejected, txns: vec![(app, batch.number)], info: info.clone(), once: true, ..Commit::default() };
+            let commit = Commit {
+                files: staged.rejected,
+                txns: vec![(app, batch.number)],
+                info: info.clone(),
+                once: true,
+                ..Commit::default()
+            };
             if let (Outcome::Lost, files) = quarantine.commit(commit).await? {
                 quarantine.discard(files.unwrap_or_default()).await;
                 table.discard(staged.rows).await;
                 return Ok(false);
             }
         }
-        let commit = Commit { files: staged.rows, txns: vec![(source, batch.number)], info, metadata, once: true, ..Commit::default() };
+        let commit = Commit {
+            files: staged.rows,
+            txns: vec![(source, batch.number)],
+            info,
+            metadata,
+            once: true,
+            ..Commit::default()
+        };
         match table.commit(commit).await? {
             (Outcome::Committed(version), _) => {
                 total.rows += n_rows;
@@ -242,7 +267,13 @@ impl<'a> Job<'a> {
     }
 
     /// Decodes and writes a batch: one reader, as many workers as cores.
-    async fn stage(&self, table: &Table, quarantine: &Table, batch: &Batch, decided: Decided) -> Result<Staged> {
+    async fn stage(
+        &self,
+        table: &Table,
+        quarantine: &Table,
+        batch: &Batch,
+        decided: Decided,
+    ) -> Result<Staged> {
         let (sender, receiver) = mpsc::channel::<Chunk>(4);
         let receiver = Arc::new(Mutex::new(receiver));
         let decided = Arc::new(decided);
@@ -252,7 +283,12 @@ impl<'a> Job<'a> {
             let worker = Worker {
                 world: self.world.clone(),
                 contract: self.contract.clone(),
-                intake: Intake::new(self.contract, self.checks.clone(), self.pseudonyms.clone(), now_us)?,
+                intake: Intake::new(
+                    self.contract,
+                    self.checks.clone(),
+                    self.pseudonyms.clone(),
+                    now_us,
+                )?,
                 rows: table.writer(self.contract)?,
                 rejected: quarantine.writer(&self.quarantine)?,
                 quarantine: self.quarantine.clone(),
@@ -268,7 +304,10 @@ impl<'a> Job<'a> {
         let mut staged = Staged::default();
         let mut result = read;
         while let Some(worker) = workers.join_next().await {
-            match worker.map_err(|cause| Error::internal("a worker broke").caused_by(cause)).and_then(|done| done) {
+            match worker
+                .map_err(|cause| Error::internal("a worker broke").caused_by(cause))
+                .and_then(|done| done)
+            {
                 Ok(done) => staged.add(done),
                 Err(error) => result = Err(error),
             }
@@ -306,7 +345,11 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(mut self, chunks: Arc<Mutex<mpsc::Receiver<Chunk>>>, decided: Arc<Decided>) -> Result<Staged> {
+    async fn work(
+        mut self,
+        chunks: Arc<Mutex<mpsc::Receiver<Chunk>>>,
+        decided: Arc<Decided>,
+    ) -> Result<Staged> {
         let result = loop {
             let chunk = chunks.lock().await.recv().await;
             let Some(chunk) = chunk else { break Ok(()) };
@@ -349,7 +392,8 @@ impl Worker {
         }
         let rejected = std::mem::take(&mut self.intake.rejected);
         if !rejected.is_empty() {
-            let rows = quarantine::rows(&self.quarantine, &self.contract.name, &rejected, self.now_us)?;
+            let rows =
+                quarantine::rows(&self.quarantine, &self.contract.name, &rejected, self.now_us)?;
             self.rejected.write(&rows).await?;
         }
         self.staged.n_rows += n_rows;
@@ -364,7 +408,13 @@ fn evolve(table: &Table, contract: &Contract) -> Result<Option<Change>> {
     match table.evolve(contract)? {
         Evolution::None => Ok(None),
         Evolution::Additive(action) => Ok(Some(action)),
-        Evolution::Breaking(_) => Err(Error::usage(format!("{} was made under another contract: columns went or changed their type", contract.name))
-            .hint(format!("undo the change in {}, or give the new shape a new table name", contract.file))),
+        Evolution::Breaking(_) => Err(Error::usage(format!(
+            "{} was made under another contract: columns went or changed their type",
+            contract.name
+        ))
+        .hint(format!(
+            "undo the change in {}, or give the new shape a new table name",
+            contract.file
+        ))),
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    new_null_array,
+    ArrayRef, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 
@@ -57,7 +57,12 @@ pub struct Intake {
 
 impl Intake {
     /// An intake for the tables of a contract.
-    pub fn new(contract: &Contract, checks: RowChecks, pseudonyms: Option<Pseudonyms>, ingested_at_us: i64) -> Result<Self> {
+    pub fn new(
+        contract: &Contract,
+        checks: RowChecks,
+        pseudonyms: Option<Pseudonyms>,
+        ingested_at_us: i64,
+    ) -> Result<Self> {
         Ok(Self {
             decoder: Decoder::new(contract, pseudonyms)?,
             checks,
@@ -73,7 +78,13 @@ impl Intake {
 
     /// Takes the lines of a chunk; the first has number `first`. Blank lines are no records, and
     /// positions in `decided` are somebody's already.
-    pub fn lines(&mut self, origin: &Origin<'_>, lines: &[u8], first: u64, decided: &Decided) -> Result<()> {
+    pub fn lines(
+        &mut self,
+        origin: &Origin<'_>,
+        lines: &[u8],
+        first: u64,
+        decided: &Decided,
+    ) -> Result<()> {
         let mut start = 0;
         let mut position = i64::try_from(first).unwrap_or(i64::MAX);
         while start < lines.len() {
@@ -90,7 +101,13 @@ impl Intake {
         self.flush(origin, lines)
     }
 
-    fn record(&mut self, origin: &Origin<'_>, lines: &[u8], span: Range<usize>, position: i64) -> Result<()> {
+    fn record(
+        &mut self,
+        origin: &Origin<'_>,
+        lines: &[u8],
+        span: Range<usize>,
+        position: i64,
+    ) -> Result<()> {
         match self.decoder.decode(&lines[span.clone()]) {
             Ok(()) => {
                 self.pending.push((position, span));
@@ -106,7 +123,14 @@ impl Intake {
         Ok(())
     }
 
-    fn reject(&mut self, origin: &Origin<'_>, position: i64, class: &'static str, message: String, raw: Vec<u8>) {
+    fn reject(
+        &mut self,
+        origin: &Origin<'_>,
+        position: i64,
+        class: &'static str,
+        message: String,
+        raw: Vec<u8>,
+    ) {
         self.rejected.push(Rejected {
             source: origin.source.to_owned(),
             partition: origin.partition,
@@ -130,8 +154,9 @@ impl Intake {
         self.n_rescued += (n_rows - rescued.null_count()) as u64;
         columns.extend(self.engine_columns(origin, &pending));
         columns.push(rescued);
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|cause| Error::internal("decoded rows do not fit their contract").caused_by(cause))?;
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|cause| {
+            Error::internal("decoded rows do not fit their contract").caused_by(cause)
+        })?;
         let sorted = self.checks.sort(rows, &mut self.violations)?;
         for (row, check) in sorted.quarantined {
             let (position, span) = pending[row].clone();
@@ -145,11 +170,17 @@ impl Intake {
     }
 
     /// `_topic` to `_source_file`, in the order of [`crate::contract::engine_columns`].
-    fn engine_columns(&self, origin: &Origin<'_>, pending: &[(i64, Range<usize>)]) -> Vec<ArrayRef> {
+    fn engine_columns(
+        &self,
+        origin: &Origin<'_>,
+        pending: &[(i64, Range<usize>)],
+    ) -> Vec<ArrayRef> {
         let n = pending.len();
         let text = |value: Option<&str>| -> ArrayRef {
             match value {
-                Some(value) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n))),
+                Some(value) => {
+                    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n)))
+                }
                 None => new_null_array(&DataType::Utf8, n),
             }
         };
@@ -157,7 +188,8 @@ impl Intake {
             let values = TimestampMicrosecondArray::from_iter(std::iter::repeat_n(us, n));
             Arc::new(values.with_timezone("UTC"))
         };
-        let days = i32::try_from(self.ingested_at_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
+        let days =
+            i32::try_from(self.ingested_at_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
         vec![
             text(origin.topic),
             Arc::new(Int32Array::from_iter(std::iter::repeat_n(origin.partition, n))),

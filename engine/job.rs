@@ -26,7 +26,8 @@ pub struct Job {
     pub alert: Vec<String>,
 }
 
-const KEYS: &[&str] = &["description", "schedule", "run", "retries", "timeout", "freshness", "alert"];
+const KEYS: &[&str] =
+    &["description", "schedule", "run", "retries", "timeout", "freshness", "alert"];
 
 /// Reads the job `name` from the text of `file`.
 ///
@@ -51,7 +52,8 @@ pub fn parse(name: &str, file: &str, text: &str) -> Result<Job, Vec<Mistake>> {
     for (key, value) in &table {
         if !KEYS.contains(&key.as_str()) {
             let mut mistake = Mistake::new(file, format!("unknown key `{key}`")).find(text, key);
-            mistake.hint = did_you_mean(key, KEYS.iter().copied()).map(|known| format!("did you mean `{known}`?"));
+            mistake.hint = did_you_mean(key, KEYS.iter().copied())
+                .map(|known| format!("did you mean `{known}`?"));
             mistakes.push(mistake);
         } else if let Err(message) = set(&mut job, key, value) {
             mistakes.push(Mistake::new(file, format!("`{key}`: {message}")).find(text, key));
@@ -70,7 +72,8 @@ fn set(job: &mut Job, key: &str, value: &toml::Value) -> Result<(), String> {
         "description" => job.description = string(value)?,
         "schedule" => {
             job.schedule = string(value)?;
-            croner::Cron::from_str(&job.schedule).map_err(|error| format!("no cron schedule: {error}"))?;
+            croner::Cron::from_str(&job.schedule)
+                .map_err(|error| format!("no cron schedule: {error}"))?;
         }
         "run" => job.run = strings(value)?,
         "alert" => job.alert = strings(value)?,

@@ -82,10 +82,13 @@ impl Lake {
     /// Where a landing folder is, for messages.
     pub fn landing_url(&self, folder: &str) -> String {
         let url = join(&self.landing, folder);
-        url.map_or_else(|_| folder.to_owned(), |url| match url.to_file_path() {
-            Ok(path) => path.to_string_lossy().into_owned(),
-            Err(()) => url.to_string(),
-        })
+        url.map_or_else(
+            |_| folder.to_owned(),
+            |url| match url.to_file_path() {
+                Ok(path) => path.to_string_lossy().into_owned(),
+                Err(()) => url.to_string(),
+            },
+        )
     }
 
     /// A folder for spilled data: under the root if it is local.
@@ -97,7 +100,9 @@ impl Lake {
             }
             None => tempfile::tempdir(),
         };
-        made.map_err(|cause| Error::io(format!("cannot make a scratch folder for {}", self.root), cause))
+        made.map_err(|cause| {
+            Error::io(format!("cannot make a scratch folder for {}", self.root), cause)
+        })
     }
 
     /// The URL of a table's folder.
@@ -111,8 +116,9 @@ impl Lake {
 
     fn make_folder(&self, url: &Url) -> Result<()> {
         match url.to_file_path() {
-            Ok(path) => std::fs::create_dir_all(&path)
-                .map_err(|cause| Error::io(format!("cannot make the folder {}", path.display()), cause)),
+            Ok(path) => std::fs::create_dir_all(&path).map_err(|cause| {
+                Error::io(format!("cannot make the folder {}", path.display()), cause)
+            }),
             Err(()) => Ok(()),
         }
     }
@@ -123,7 +129,9 @@ fn place(settings: &Settings, name: &str) -> Result<Url> {
     let url = if text.contains("://") {
         Url::parse(&format!("{}/", text.trim_end_matches('/'))).ok()
     } else {
-        std::path::absolute(Path::new(&text)).ok().and_then(|path| Url::from_directory_path(path).ok())
+        std::path::absolute(Path::new(&text))
+            .ok()
+            .and_then(|path| Url::from_directory_path(path).ok())
     };
     url.filter(|url| matches!(url.scheme(), "file" | "s3" | "s3a")).ok_or_else(|| {
         Error::usage(format!("setting `{name}`: `{text}` is no folder and no s3://bucket/prefix"))
@@ -131,5 +139,7 @@ fn place(settings: &Settings, name: &str) -> Result<Url> {
 }
 
 fn join(base: &Url, path: &str) -> Result<Url> {
-    base.join(path).map_err(|cause| Error::usage(format!("`{path}` is no place below {base}")).caused_by(cause))
+    base.join(path).map_err(|cause| {
+        Error::usage(format!("`{path}` is no place below {base}")).caused_by(cause)
+    })
 }

@@ -121,9 +121,12 @@ mod tests {
 
     #[test]
     fn a_mistake_shows_its_line_and_the_way_out() {
-        let files = Files::from([("sql/a.sql".to_owned(), "SELECT one,\n  tow\nFROM t\n".to_owned())]);
+        let files =
+            Files::from([("sql/a.sql".to_owned(), "SELECT one,\n  tow\nFROM t\n".to_owned())]);
         let text = &files["sql/a.sql"];
-        let mistake = Mistake::new("sql/a.sql", "no column `tow`").find(text, "tow").hint("did you mean `two`?");
+        let mistake = Mistake::new("sql/a.sql", "no column `tow`")
+            .find(text, "tow")
+            .hint("did you mean `two`?");
         let shown = mistake.render(&files);
         for part in ["sql/a.sql:2:3", "no column `tow`", "^^^", "did you mean `two`?"] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
@@ -144,7 +147,10 @@ mod tests {
 
     #[test]
     fn close_names_are_suggested_and_far_ones_are_not() {
-        assert_eq!(did_you_mean("gold.video_dayly", ["gold.video_daily", "gold.ad_daily"]), Some("gold.video_daily"));
+        assert_eq!(
+            did_you_mean("gold.video_dayly", ["gold.video_daily", "gold.ad_daily"]),
+            Some("gold.video_daily")
+        );
         assert_eq!(did_you_mean("zebra", ["gold.ad_daily"]), None);
     }
 }

@@ -147,7 +147,10 @@ fn read_header(file: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Header {
     };
     let body_start = start + OPEN.len();
     let Some(length) = text[body_start..].find(CLOSE) else {
-        mistakes.push(Mistake::new(file, format!("the header is not closed by {CLOSE}")).span(start..body_start));
+        mistakes.push(
+            Mistake::new(file, format!("the header is not closed by {CLOSE}"))
+                .span(start..body_start),
+        );
         return header;
     };
     let body = &text[body_start..body_start + length];
@@ -156,7 +159,8 @@ fn read_header(file: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Header {
         Err(error) => {
             let span = error.span().unwrap_or(0..body.len());
             mistakes.push(
-                Mistake::new(file, error.message().to_owned()).span(body_start + span.start..body_start + span.end),
+                Mistake::new(file, error.message().to_owned())
+                    .span(body_start + span.start..body_start + span.end),
             );
             return header;
         }
@@ -182,8 +186,13 @@ fn read_key(
             match REFRESH_NAMES.iter().find(|(known, _)| known == refresh) {
                 Some((_, refresh)) => header.refresh = *refresh,
                 None => mistakes.push(
-                    Mistake::new(file, format!("refresh `{refresh}` is not one of append, key, partition, full, view"))
-                        .find(text, refresh),
+                    Mistake::new(
+                        file,
+                        format!(
+                            "refresh `{refresh}` is not one of append, key, partition, full, view"
+                        ),
+                    )
+                    .find(text, refresh),
                 ),
             }
         }
@@ -196,16 +205,24 @@ fn read_key(
                         expression: expression.to_owned(),
                         span,
                     }),
-                    None => mistakes.push(Mistake::new(file, format!("check `{name}` is not a string of SQL")).span(span)),
+                    None => mistakes.push(
+                        Mistake::new(file, format!("check `{name}` is not a string of SQL"))
+                            .span(span),
+                    ),
                 }
             }
         }
         (known, _) if HEADER_KEYS.contains(&known) => {
-            mistakes.push(Mistake::new(file, format!("`{known}` has a value of the wrong type")).find(text, known));
+            mistakes.push(
+                Mistake::new(file, format!("`{known}` has a value of the wrong type"))
+                    .find(text, known),
+            );
         }
         (unknown, _) => {
-            let mut mistake = Mistake::new(file, format!("unknown key `{unknown}` in the header")).find(text, unknown);
-            mistake.hint = did_you_mean(unknown, HEADER_KEYS.iter().copied()).map(|known| format!("did you mean `{known}`?"));
+            let mut mistake = Mistake::new(file, format!("unknown key `{unknown}` in the header"))
+                .find(text, unknown);
+            mistake.hint = did_you_mean(unknown, HEADER_KEYS.iter().copied())
+                .map(|known| format!("did you mean `{known}`?"));
             mistakes.push(mistake);
         }
     }
@@ -247,7 +264,8 @@ mod tests {
 
     #[test]
     fn mistakes_in_header_and_body_have_places() {
-        let mistakes = read(&MODEL.replace("about", "abuot").replace("\"full\"", "\"fuul\"")).unwrap_err();
+        let mistakes =
+            read(&MODEL.replace("about", "abuot").replace("\"full\"", "\"fuul\"")).unwrap_err();
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
         assert!(mistakes.iter().all(|mistake| mistake.span.is_some()));
         let mistakes = read(&MODEL.replace("GROUP BY", "GRUOP BY")).unwrap_err();

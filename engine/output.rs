@@ -59,17 +59,24 @@ impl<W: Write + Send> Printer<W> {
                 .with_timestamp_tz_format(TIMESTAMP.to_owned())
         };
         let sink = match format {
-            Format::Table => Sink::Table { out, batches: Vec::new(), n_rows: 0, schema: SchemaRef::clone(schema) },
+            Format::Table => Sink::Table {
+                out,
+                batches: Vec::new(),
+                n_rows: 0,
+                schema: SchemaRef::clone(schema),
+            },
             Format::Json => Sink::Json(json().build(out)),
             Format::Ndjson => Sink::Ndjson(json().build(out)),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(schema.fields().iter().map(|field| field.name())).map_err(failed)?;
+                writer
+                    .write_record(schema.fields().iter().map(|field| field.name()))
+                    .map_err(failed)?;
                 Sink::Csv(writer)
             }
-            Format::Parquet => {
-                Sink::Parquet(Box::new(ArrowWriter::try_new(out, SchemaRef::clone(schema), None).map_err(failed)?))
-            }
+            Format::Parquet => Sink::Parquet(Box::new(
+                ArrowWriter::try_new(out, SchemaRef::clone(schema), None).map_err(failed)?,
+            )),
         };
         Ok(Self { sink })
     }
@@ -99,7 +106,8 @@ impl<W: Write + Send> Printer<W> {
                 if batches.is_empty() {
                     batches.push(RecordBatch::new_empty(schema));
                 }
-                let table = pretty_format_batches_with_options(&batches, &options("")).map_err(failed)?;
+                let table =
+                    pretty_format_batches_with_options(&batches, &options("")).map_err(failed)?;
                 writeln!(out, "{table}").map_err(failed)?;
                 return Ok((n_rows > TABLE_ROWS_MAX).then_some(n_rows));
             }
@@ -124,7 +132,8 @@ fn options(null: &'static str) -> FormatOptions<'static> {
 
 fn write_csv<W: Write>(writer: &mut csv::Writer<W>, rows: &RecordBatch) -> Result<()> {
     let options = options("");
-    let columns = rows.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+    let columns =
+        rows.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
     let columns = columns.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     for row in 0..rows.num_rows() {
         for column in &columns {

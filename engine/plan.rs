@@ -31,7 +31,8 @@ pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
             None => error.hint(format!("its layers: {}", known.join(", "))),
         });
     }
-    let selected = select.iter().map(|name| find(project, name)).collect::<Result<BTreeSet<TableName>>>()?;
+    let selected =
+        select.iter().map(|name| find(project, name)).collect::<Result<BTreeSet<TableName>>>()?;
     let wanted = |name: &TableName| {
         (layer == "all" || name.layer == layer) && (selected.is_empty() || selected.contains(name))
     };
@@ -42,8 +43,11 @@ pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
     };
     if plan == Plan::default() && !selected.is_empty() {
         let names: Vec<String> = selected.iter().map(ToString::to_string).collect();
-        return Err(Error::usage(format!("{} is not a stored table of layer `{layer}`", names.join(", ")))
-            .hint("run the table's own layer, or `all`"));
+        return Err(Error::usage(format!(
+            "{} is not a stored table of layer `{layer}`",
+            names.join(", ")
+        ))
+        .hint("run the table's own layer, or `all`"));
     }
     Ok(plan)
 }

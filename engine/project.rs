@@ -46,9 +46,8 @@ impl Project {
                 ["jobs", file] if file.ends_with(".toml") => {
                     project.jobs.extend(collect(job::parse(stem(file), path, text), &mut mistakes));
                 }
-                ["lake" | "sql", ..] if path.ends_with(".sql") => mistakes.push(
-                    Mistake::new(path, "the path is not <folder>/<layer>/<table>.sql"),
-                ),
+                ["lake" | "sql", ..] if path.ends_with(".sql") => mistakes
+                    .push(Mistake::new(path, "the path is not <folder>/<layer>/<table>.sql")),
                 _ => {}
             }
         }
@@ -88,8 +87,11 @@ impl Project {
             let has_contract = self.files.contains_key(&contract);
             match (model.refresh, has_contract) {
                 (Refresh::View, true) => mistakes.push(
-                    Mistake::new(&contract, format!("{} is a view, and a view has no contract", model.name))
-                        .hint("remove this file, or change `refresh` in the model"),
+                    Mistake::new(
+                        &contract,
+                        format!("{} is a view, and a view has no contract", model.name),
+                    )
+                    .hint("remove this file, or change `refresh` in the model"),
                 ),
                 (Refresh::View, false) | (_, true) => {}
                 (_, false) => mistakes.push(
@@ -102,13 +104,17 @@ impl Project {
             let model = format!("sql/{}/{}.sql", contract.name.layer, contract.name.table);
             match (contract.sources.is_empty(), self.files.contains_key(&model)) {
                 (true, false) => mistakes.push(
-                    Mistake::new(&contract.file, format!("nothing fills {}", contract.name))
-                        .hint(format!("write {model}, or name its source in the property 'lake.source'")),
+                    Mistake::new(&contract.file, format!("nothing fills {}", contract.name)).hint(
+                        format!("write {model}, or name its source in the property 'lake.source'"),
+                    ),
                 ),
                 (false, true) => mistakes.push(
-                    Mistake::new(&contract.file, format!("{} has both a source and a model", contract.name))
-                        .find(&self.files[&contract.file], "lake.source")
-                        .hint(format!("remove 'lake.source', or {model}")),
+                    Mistake::new(
+                        &contract.file,
+                        format!("{} has both a source and a model", contract.name),
+                    )
+                    .find(&self.files[&contract.file], "lake.source")
+                    .hint(format!("remove 'lake.source', or {model}")),
                 ),
                 _ => {}
             }
@@ -123,10 +129,14 @@ impl Project {
             let mut mistake = Mistake::new(&model.file, format!("there is no table {input}"));
             mistake.span = model.input_spans.get(input).cloned();
             let names = self.names();
-            mistake.hint = Some(match did_you_mean(&input.to_string(), names.iter().map(String::as_str)) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("a table needs a contract in lake/{}/{}.sql", input.layer, input.table),
-            });
+            mistake.hint =
+                Some(match did_you_mean(&input.to_string(), names.iter().map(String::as_str)) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!(
+                        "a table needs a contract in lake/{}/{}.sql",
+                        input.layer, input.table
+                    ),
+                });
             mistakes.push(mistake);
         }
     }
@@ -140,7 +150,8 @@ impl Project {
             let file = format!("jobs/{}.toml", job.name);
             let mut mistake = Mistake::new(&file, format!("there is no layer or table {target}"))
                 .find(&self.files[&file], target);
-            mistake.hint = did_you_mean(target, known.iter().map(String::as_str)).map(|known| format!("did you mean `{known}`?"));
+            mistake.hint = did_you_mean(target, known.iter().map(String::as_str))
+                .map(|known| format!("did you mean `{known}`?"));
             mistakes.push(mistake);
         }
     }
@@ -154,8 +165,12 @@ impl Project {
             if let Err(cycle) = self.visit(name, &mut state, &mut path, &mut order) {
                 let model = &self.models[&cycle[0]];
                 let names: Vec<String> = cycle.iter().map(ToString::to_string).collect();
-                let mut mistake = Mistake::new(&model.file, format!("the models read each other in a circle: {}", names.join(" reads ")));
-                mistake.span = cycle.get(1).and_then(|next| find_word(&model.text, &next.to_string()));
+                let mut mistake = Mistake::new(
+                    &model.file,
+                    format!("the models read each other in a circle: {}", names.join(" reads ")),
+                );
+                mistake.span =
+                    cycle.get(1).and_then(|next| find_word(&model.text, &next.to_string()));
                 mistakes.push(mistake);
                 break;
             }
@@ -215,7 +230,8 @@ mod tests {
         list.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
     }
 
-    const CLICKS: &str = "CREATE TABLE bronze.clicks (id STRING) TBLPROPERTIES ('lake.source' = 'folder:clicks')";
+    const CLICKS: &str =
+        "CREATE TABLE bronze.clicks (id STRING) TBLPROPERTIES ('lake.source' = 'folder:clicks')";
 
     #[test]
     fn models_come_after_their_inputs() {
@@ -239,8 +255,15 @@ mod tests {
             ("sql/gold/c.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM gold.b"),
             ("jobs/x.toml", "schedule = \"0 * * * *\"\nrun = [\"sliver\", \"bronze\"]"),
         ]));
-        let text: Vec<String> = mistakes.iter().map(|m| format!("{} {:?}", m.message, m.hint)).collect();
-        for part in ["nothing fills gold.orphan", "gold.a has no contract", "did you mean `bronze.clicks`?", "in a circle", "no layer or table sliver"] {
+        let text: Vec<String> =
+            mistakes.iter().map(|m| format!("{} {:?}", m.message, m.hint)).collect();
+        for part in [
+            "nothing fills gold.orphan",
+            "gold.a has no contract",
+            "did you mean `bronze.clicks`?",
+            "in a circle",
+            "no layer or table sliver",
+        ] {
             assert!(text.iter().any(|message| message.contains(part)), "{part}: {text:#?}");
         }
         assert_eq!(mistakes.len(), 5, "{text:#?}");

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, AsArray, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    Array, AsArray, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::Int64Type;
 
@@ -64,7 +65,12 @@ pub fn contract() -> Result<Contract> {
 }
 
 /// Rejected records as rows.
-pub fn rows(contract: &Contract, table: &TableName, rejected: &[Rejected], now_us: i64) -> Result<RecordBatch> {
+pub fn rows(
+    contract: &Contract,
+    table: &TableName,
+    rejected: &[Rejected],
+    now_us: i64,
+) -> Result<RecordBatch> {
     let n = rejected.len();
     let mut names = StringBuilder::new();
     let (mut sources, mut partitions) = (StringBuilder::new(), Int32Builder::with_capacity(n));
@@ -96,23 +102,37 @@ pub fn rows(contract: &Contract, table: &TableName, rejected: &[Rejected], now_u
         Arc::new(raws.finish()),
         Arc::new(seen.finish()),
     ];
-    RecordBatch::try_new(contract.schema(), columns).map_err(|cause| Error::internal("quarantine rows").caused_by(cause))
+    RecordBatch::try_new(contract.schema(), columns)
+        .map_err(|cause| Error::internal("quarantine rows").caused_by(cause))
 }
 
 /// The positions within a batch that quarantine holds for a table.
-pub async fn decided(quarantine: &Table, query: &Query, table: &TableName, source: &str, batch: &Batch) -> Result<Decided> {
+pub async fn decided(
+    quarantine: &Table,
+    query: &Query,
+    table: &TableName,
+    source: &str,
+    batch: &Batch,
+) -> Result<Decided> {
     query.register(&name(), quarantine.provider()?)?;
-    let files: HashSet<String> = batch.ranges.iter().map(|range| format!("{source}/{}", range.path)).collect();
+    let files: HashSet<String> =
+        batch.ranges.iter().map(|range| format!("{source}/{}", range.path)).collect();
     let sql = format!(
         "SELECT CAST(source AS VARCHAR) AS source, position FROM bronze.quarantine WHERE table_name = '{}' AND source LIKE '{}/%'",
         quoted(&table.to_string()),
         quoted(source)
     );
-    let batches = query.collect(&sql).await.map_err(|cause| translate("cannot read bronze.quarantine", cause))?;
+    let batches = query
+        .collect(&sql)
+        .await
+        .map_err(|cause| translate("cannot read bronze.quarantine", cause))?;
     let mut decided = Decided::new();
     for rows in batches {
-        let sources = datafusion::arrow::compute::cast(rows.column(0), &datafusion::arrow::datatypes::DataType::Utf8)
-            .map_err(|cause| Error::internal("quarantine sources").caused_by(cause))?;
+        let sources = datafusion::arrow::compute::cast(
+            rows.column(0),
+            &datafusion::arrow::datatypes::DataType::Utf8,
+        )
+        .map_err(|cause| Error::internal("quarantine sources").caused_by(cause))?;
         let positions = rows.column(1).as_primitive::<Int64Type>();
         for row in 0..rows.num_rows() {
             let source = sources.as_string::<i32>().value(row);

@@ -20,8 +20,8 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use crate::contract::TableName;
 use crate::error::{Error, Result};
 
-mod hash;
 mod explain;
+mod hash;
 mod reporting;
 pub use explain::explain;
 pub use hash::ContentHash;
@@ -95,7 +95,9 @@ impl Query {
         let reference = TableReference::partial(name.layer.as_str(), name.table.as_str());
         let _ = self.context.deregister_table(reference.clone());
         let added = self.context.register_table(reference, provider);
-        added.map(drop).map_err(|cause| Error::internal(format!("cannot register {name}")).caused_by(cause))
+        added
+            .map(drop)
+            .map_err(|cause| Error::internal(format!("cannot register {name}")).caused_by(cause))
     }
 
     /// Lets SQL read an empty table of this schema, for planning.
@@ -109,7 +111,9 @@ impl Query {
     pub fn register_this(&self, provider: Arc<dyn TableProvider>) -> Result<()> {
         let _ = self.context.deregister_table("this");
         let added = self.context.register_table("this", provider);
-        added.map(drop).map_err(|cause| Error::internal("cannot register the new rows").caused_by(cause))
+        added
+            .map(drop)
+            .map_err(|cause| Error::internal("cannot register the new rows").caused_by(cause))
     }
 
     /// Lets SQL read the result of a query as `name`, computed when it is read.
@@ -120,12 +124,18 @@ impl Query {
 
     /// Plans a SELECT; SQL that would change anything is refused.
     pub async fn plan(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
         self.context.sql_with_options(sql, read_only).await
     }
 
     /// The rows of a planned query, in as many streams as it runs in.
-    pub async fn streams(&self, frame: DataFrame) -> Result<Vec<SendableRecordBatchStream>, DataFusionError> {
+    pub async fn streams(
+        &self,
+        frame: DataFrame,
+    ) -> Result<Vec<SendableRecordBatchStream>, DataFusionError> {
         let task = frame.task_ctx();
         let plan = frame.create_physical_plan().await?;
         execute_stream_partitioned(plan, Arc::new(task))
@@ -134,16 +144,6 @@ impl Query {
     /// Runs a query and collects its rows.
     pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
         self.plan(sql).await?.collect().await
-    }
-
-    /// Reads Parquet files that no table version holds yet, below a table's folder.
-    pub fn staged(
-        root: &url::Url,
-        files: &crate::table::Files,
-        schema: &SchemaRef,
-        partition_by: &[String],
-    ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-        hash::staged(root, files, schema, partition_by)
     }
 
     /// A filter on rows of `schema`: true, false or NULL for each row.
@@ -162,10 +162,18 @@ impl Query {
         let mut names = Vec::new();
         let Some(catalog) = self.context.catalog(CATALOG) else { return names };
         for layer in catalog.schema_names() {
-            let Some(schema) = catalog.schema(&layer).filter(|_| layer != "information_schema") else { continue };
+            let Some(schema) = catalog.schema(&layer).filter(|_| layer != "information_schema")
+            else {
+                continue;
+            };
             for table in schema.table_names() {
                 if let Ok(Some(provider)) = schema.table(&table).await {
-                    let columns = provider.schema().fields().iter().map(|field| field.name().clone()).collect();
+                    let columns = provider
+                        .schema()
+                        .fields()
+                        .iter()
+                        .map(|field| field.name().clone())
+                        .collect();
                     names.push((TableName::new(&layer, &table), columns));
                 }
             }
@@ -181,9 +189,10 @@ pub fn translate(what: &str, cause: DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(_) => Error::retry(what)
             .hint("raise `query.memory` (LAKE_QUERY_MEMORY), or select less")
             .caused_by(cause),
-        DataFusionError::External(_) | DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
-            Error::retry(what).caused_by(cause)
-        }
+        DataFusionError::External(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::ParquetError(_) => Error::retry(what).caused_by(cause),
         DataFusionError::Internal(_) => Error::internal(what).caused_by(cause),
         _ => Error::data(what).caused_by(cause),
     }
@@ -192,7 +201,8 @@ pub fn translate(what: &str, cause: DataFusionError) -> Error {
 /// The folder for spilled data, made when it is needed.
 pub fn limits(settings: &crate::settings::Settings, scratch: Option<&Path>) -> Result<Limits> {
     let tz = settings.get("reporting_tz").unwrap_or("UTC");
-    let reporting_tz = tz.parse().map_err(|_| Error::usage(format!("`{tz}` is not a time zone")))?;
+    let reporting_tz =
+        tz.parse().map_err(|_| Error::usage(format!("`{tz}` is not a time zone")))?;
     let memory = usize::try_from(settings.bytes("query.memory")?).unwrap_or(usize::MAX);
     Ok(Limits { memory, scratch: scratch.map(Path::to_owned), reporting_tz })
 }

@@ -68,10 +68,17 @@ impl Pins {
 ///
 /// # Errors
 /// A check is broken, an input is missing, the store failed, or another run was faster five times.
-pub async fn refresh(world: &World, model: &Model, pins: &mut Pins, limits: &Limits, full: bool) -> Result<Step> {
+pub async fn refresh(
+    world: &World,
+    model: &Model,
+    pins: &mut Pins,
+    limits: &Limits,
+    full: bool,
+) -> Result<Step> {
     let started = Instant::now();
     let contract = world.project.contracts.get(&model.name);
-    let contract = contract.ok_or_else(|| Error::internal(format!("{} has no contract", model.name)))?;
+    let contract =
+        contract.ok_or_else(|| Error::internal(format!("{} has no contract", model.name)))?;
     let mut lost = 0;
     let (rows, result, table) = loop {
         match round(world, model, contract, pins, limits, full).await? {
@@ -129,7 +136,8 @@ async fn round(
         table.discard(std::mem::take(&mut files)).await;
     }
     let txns = versions.iter().map(|(input, version)| (bookmark(input), *version)).collect();
-    let commit = Commit { files, replace: !unchanged, txns, info, metadata: change, ..Commit::default() };
+    let commit =
+        Commit { files, replace: !unchanged, txns, info, metadata: change, ..Commit::default() };
     match table.commit(commit).await? {
         (Outcome::Committed(_), _) => {
             let result = if unchanged { StepResult::Unchanged } else { StepResult::Written };
@@ -164,12 +172,22 @@ pub fn stored_inputs(project: &Project, model: &Model) -> Vec<TableName> {
 
 fn versions(inputs: &[TableName], pins: &Pins) -> BTreeMap<String, i64> {
     let pinned = inputs.iter().filter_map(|input| Some((input, pins.get(input)?)));
-    pinned.map(|(input, table)| (input.to_string(), i64::try_from(table.version()).unwrap_or(i64::MAX))).collect()
+    pinned
+        .map(|(input, table)| {
+            (input.to_string(), i64::try_from(table.version()).unwrap_or(i64::MAX))
+        })
+        .collect()
 }
 
 /// What the rows depend on besides the versions of the inputs: the SQL of the model and of the
 /// views it reads, which tables its inputs are, and the reporting zone if it makes dates.
-fn fingerprint(world: &World, model: &Model, inputs: &[TableName], pins: &Pins, limits: &Limits) -> Result<String> {
+fn fingerprint(
+    world: &World,
+    model: &Model,
+    inputs: &[TableName],
+    pins: &Pins,
+    limits: &Limits,
+) -> Result<String> {
     let mut digest = Sha256::new();
     digest.update(&model.fingerprint);
     let mut open = model.inputs.clone();
@@ -192,7 +210,12 @@ fn fingerprint(world: &World, model: &Model, inputs: &[TableName], pins: &Pins, 
 
 /// Whether the table holds the model's rows for the pinned versions already. Commits of an input
 /// that change no rows wake nobody.
-async fn is_current(table: &Table, inputs: &[TableName], pins: &Pins, fingerprint: &str) -> Result<bool> {
+async fn is_current(
+    table: &Table,
+    inputs: &[TableName],
+    pins: &Pins,
+    fingerprint: &str,
+) -> Result<bool> {
     if table.last_info(MODEL).await?.as_ref().and_then(Value::as_str) != Some(fingerprint) {
         return Ok(false);
     }
@@ -214,7 +237,13 @@ async fn is_current(table: &Table, inputs: &[TableName], pins: &Pins, fingerprin
 }
 
 /// A query on the pinned inputs of a model; an input that does not exist yet has no rows.
-pub async fn query_on(world: &World, model: &Model, inputs: &[TableName], pins: &Pins, limits: &Limits) -> Result<Query> {
+pub async fn query_on(
+    world: &World,
+    model: &Model,
+    inputs: &[TableName],
+    pins: &Pins,
+    limits: &Limits,
+) -> Result<Query> {
     let query = Query::new(limits)?;
     for input in inputs {
         match (pins.get(input), world.project.contracts.get(input)) {
@@ -228,7 +257,9 @@ pub async fn query_on(world: &World, model: &Model, inputs: &[TableName], pins: 
         let used = view.refresh == Refresh::View && reads(&world.project, model, name);
         if used {
             let registered = query.register_view(name, &view.text).await;
-            registered.map_err(|cause| translate(&format!("{}: cannot plan the view", view.file), cause))?;
+            registered.map_err(|cause| {
+                translate(&format!("{}: cannot plan the view", view.file), cause)
+            })?;
         }
     }
     Ok(query)
@@ -236,7 +267,11 @@ pub async fn query_on(world: &World, model: &Model, inputs: &[TableName], pins: 
 
 fn reads(project: &Project, model: &Model, view: &TableName) -> bool {
     model.inputs.iter().any(|input| {
-        input == view || project.models.get(input).is_some_and(|inner| inner.refresh == Refresh::View && reads(project, inner, view))
+        input == view
+            || project
+                .models
+                .get(input)
+                .is_some_and(|inner| inner.refresh == Refresh::View && reads(project, inner, view))
     })
 }
 
@@ -260,12 +295,16 @@ async fn compute(
     let failed = |cause| translate(&format!("{} failed", model.file), cause);
     let frame = query.plan(&model.text).await.map_err(failed)?;
     contract.accepts(frame.schema().as_arrow()).map_err(|difference| {
-        Error::usage(format!("{} does not fit its contract {}: {difference}", model.file, contract.file))
-            .hint("`lake check` shows every difference")
+        Error::usage(format!(
+            "{} does not fit its contract {}: {difference}",
+            model.file, contract.file
+        ))
+        .hint("`lake check` shows every difference")
     })?;
     let checks = strict(contract);
     let text = world.project.files.get(&contract.file).map_or("", String::as_str);
-    let checks = RowChecks::plan(&checks, text, &query).map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
+    let checks = RowChecks::plan(&checks, text, &query)
+        .map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
     let streams = query.streams(frame).await.map_err(failed)?;
     let mut workers = JoinSet::new();
     for stream in streams {
@@ -280,10 +319,17 @@ async fn compute(
         };
         workers.spawn(worker.work());
     }
-    let mut staged = Staged { files: Files::default(), content: ContentHash::default(), violations: Violations::default() };
+    let mut staged = Staged {
+        files: Files::default(),
+        content: ContentHash::default(),
+        violations: Violations::default(),
+    };
     let mut result = Ok(());
     while let Some(worker) = workers.join_next().await {
-        match worker.map_err(|cause| Error::internal("a worker broke").caused_by(cause)).and_then(|done| done) {
+        match worker
+            .map_err(|cause| Error::internal("a worker broke").caused_by(cause))
+            .and_then(|done| done)
+        {
             Ok(done) => {
                 staged.files.extend(done.files);
                 staged.content.merge(done.content);
@@ -299,7 +345,7 @@ async fn compute(
         result = checks.within_tolerance(&staged.violations);
     }
     if result.is_ok() {
-        result = set_checks(world, model, contract, &query, &staged.files).await;
+        result = set_checks(model, contract, table, &query, &staged.files).await;
     }
     match result {
         Ok(()) => Ok(staged),
@@ -351,7 +397,9 @@ impl Worker {
         let rows = conform(&rows, &self.schema, &self.file)?;
         self.checks.require_not_null(&rows)?;
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())
-            .map_err(|cause| Error::internal(format!("{}: rows do not fit", self.file)).caused_by(cause))?;
+            .map_err(|cause| {
+                Error::internal(format!("{}: rows do not fit", self.file)).caused_by(cause)
+            })?;
         let rows = self.checks.sort(rows, violations)?.kept;
         content.add(&rows).map_err(|cause| translate("cannot hash rows", cause))?;
         self.writer.write(&rows).await?;
@@ -362,37 +410,59 @@ impl Worker {
 
 /// Columns as the contract has them: plain strings, the literal NULL typed; NULLs are not judged.
 fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordBatch> {
-    let columns = rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    let columns = rows
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<Result<Vec<_>, _>>();
-    let nullable: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let nullable: Vec<_> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     columns
         .and_then(|columns| RecordBatch::try_new(Arc::new(Schema::new(nullable)), columns))
-        .map_err(|cause| Error::data(format!("{file}: rows do not fit the contract")).caused_by(cause))
+        .map_err(|cause| {
+            Error::data(format!("{file}: rows do not fit the contract")).caused_by(cause)
+        })
 }
 
 /// Checks on the whole set of new rows: the primary key, and what the model's header says.
-async fn set_checks(world: &World, model: &Model, contract: &Contract, query: &Query, files: &Files) -> Result<()> {
+async fn set_checks(
+    model: &Model,
+    contract: &Contract,
+    table: &Table,
+    query: &Query,
+    files: &Files,
+) -> Result<()> {
     if contract.primary_key.is_empty() && model.checks.is_empty() {
         return Ok(());
     }
     let failed = |cause| translate(&format!("{}: a check failed to run", model.file), cause);
-    let root = world.lake.table_url(&contract.name)?;
-    let this = Query::staged(&root, files, &contract.schema(), &contract.partition_by).map_err(failed)?;
-    query.register_this(this)?;
+    query.register_this(table.staged(files, contract)?)?;
     if !contract.primary_key.is_empty() {
         let key = contract.primary_key.join(", ");
-        let sql = format!("SELECT count(*) FROM (SELECT {key} FROM this GROUP BY {key} HAVING count(*) > 1)");
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT {key} FROM this GROUP BY {key} HAVING count(*) > 1)"
+        );
         let doubled = scalar(query, &sql).await.map_err(failed)?;
         if doubled != "0" {
-            return Err(Error::data(format!("{}: {doubled} keys ({key}) have more than one row", contract.name))
-                .hint(format!("nothing was committed; the primary key is in {}, the rows come from {}", contract.file, model.file)));
+            return Err(Error::data(format!(
+                "{}: {doubled} keys ({key}) have more than one row",
+                contract.name
+            ))
+            .hint(format!(
+                "nothing was committed; the primary key is in {}, the rows come from {}",
+                contract.file, model.file
+            )));
         }
     }
     for check in &model.checks {
         let holds = scalar(query, &format!("SELECT {}", check.expression)).await.map_err(failed)?;
         if holds == "false" {
-            return Err(Error::data(format!("{}: check `{}` does not hold: {}", model.name, check.name, check.expression))
-                .hint(format!("nothing was committed; the check is in {}", model.file)));
+            return Err(Error::data(format!(
+                "{}: check `{}` does not hold: {}",
+                model.name, check.name, check.expression
+            ))
+            .hint(format!("nothing was committed; the check is in {}", model.file)));
         }
     }
     Ok(())

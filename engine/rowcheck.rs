@@ -62,12 +62,17 @@ impl RowChecks {
                 expression.data_type(schema.as_ref()).map(|data_type| (expression, data_type))
             });
             match planned {
-                Ok((expression, data_type)) if data_type == datafusion::arrow::datatypes::DataType::Boolean => {
+                Ok((expression, data_type))
+                    if data_type == datafusion::arrow::datatypes::DataType::Boolean =>
+                {
                     checks.push((check.clone(), expression));
                 }
                 Ok((_, data_type)) => mistakes.push(
-                    Mistake::new(&contract.file, format!("check `{}` is {data_type}, not true or false", check.name))
-                        .span(check.span.clone()),
+                    Mistake::new(
+                        &contract.file,
+                        format!("check `{}` is {data_type}, not true or false", check.name),
+                    )
+                    .span(check.span.clone()),
                 ),
                 Err(cause) => {
                     let mut mistake = explain(&contract.file, text, &cause);
@@ -77,9 +82,15 @@ impl RowChecks {
             }
         }
         let columns = contract.columns.iter().enumerate();
-        let not_null = columns.filter(|(_, column)| column.not_null).map(|(i, column)| (i, column.field.name.clone()));
+        let not_null = columns
+            .filter(|(_, column)| column.not_null)
+            .map(|(i, column)| (i, column.field.name.clone()));
         let table = contract.name.to_string();
-        if mistakes.is_empty() { Ok(Self { table, checks, not_null: not_null.collect() }) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            Ok(Self { table, checks, not_null: not_null.collect() })
+        } else {
+            Err(mistakes)
+        }
     }
 
     /// Sorts the rows of a batch. A check that must hold makes an error instead.
@@ -120,8 +131,11 @@ impl RowChecks {
         for (index, name) in &self.not_null {
             let n = rows.column(*index).null_count();
             if n > 0 {
-                return Err(Error::data(format!("{}: {n} rows have no `{name}`, which is NOT NULL", self.table))
-                    .hint("nothing was committed; correct the model, or allow NULL in the contract"));
+                return Err(Error::data(format!(
+                    "{}: {n} rows have no `{name}`, which is NOT NULL",
+                    self.table
+                ))
+                .hint("nothing was committed; correct the model, or allow NULL in the contract"));
             }
         }
         Ok(())
@@ -144,9 +158,15 @@ impl RowChecks {
         Ok(())
     }
 
-    fn broken(&self, check: &Check, expression: &dyn PhysicalExpr, rows: &RecordBatch) -> Result<Vec<usize>> {
+    fn broken(
+        &self,
+        check: &Check,
+        expression: &dyn PhysicalExpr,
+        rows: &RecordBatch,
+    ) -> Result<Vec<usize>> {
         let failed = |cause| {
-            Error::data(format!("{}: check `{}` cannot be computed", self.table, check.name)).caused_by(cause)
+            Error::data(format!("{}: check `{}` cannot be computed", self.table, check.name))
+                .caused_by(cause)
         };
         let value = expression.evaluate(rows).map_err(failed)?;
         let array = value.into_array(rows.num_rows()).map_err(failed)?;

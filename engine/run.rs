@@ -52,7 +52,12 @@ pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     }
 }
 
-async fn carry_out(world: &World, plan: &Plan, full_refresh: bool, settled_ms: Option<i64>) -> Result<Vec<Step>> {
+async fn carry_out(
+    world: &World,
+    plan: &Plan,
+    full_refresh: bool,
+    settled_ms: Option<i64>,
+) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for name in &plan.ingest {
         world.stop.check()?;
@@ -76,4 +81,3 @@ async fn carry_out(world: &World, plan: &Plan, full_refresh: bool, settled_ms: O
 fn unplanned(name: &TableName) -> Error {
     Error::internal(format!("{name} is planned and not in the project"))
 }
-

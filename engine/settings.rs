@@ -162,7 +162,8 @@ impl Settings {
         };
         let mut key = [0; 32];
         hex::decode_to_slice(text.trim(), &mut key).map_err(|_| {
-            Error::usage("`privacy.key` is not 64 hex digits").hint("make one with: openssl rand -hex 32")
+            Error::usage("`privacy.key` is not 64 hex digits")
+                .hint("make one with: openssl rand -hex 32")
         })?;
         Ok(key)
     }
@@ -250,9 +251,12 @@ fn read_value(
     };
     if key.secret {
         mistakes.push(
-            Mistake::new("lake.toml", format!("`{name}` is a secret and has no place in a file that is committed"))
-                .span(place)
-                .hint(format!("set {} in the environment instead", variable(name))),
+            Mistake::new(
+                "lake.toml",
+                format!("`{name}` is a secret and has no place in a file that is committed"),
+            )
+            .span(place)
+            .hint(format!("set {} in the environment instead", variable(name))),
         );
         return;
     }

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 
 mod commit;
 mod provider;
+mod staged;
 mod write;
 pub use commit::{Commit, Outcome};
 pub use write::{Files, Writer};
@@ -62,10 +63,17 @@ impl fmt::Debug for Table {
 
 impl Table {
     /// Opens a table at its newest version, or at `version`; `None` if there is no table.
-    pub async fn open(name: &TableName, url: &Url, options: &StoreOptions, version: Option<u64>) -> Result<Option<Self>> {
+    pub async fn open(
+        name: &TableName,
+        url: &Url,
+        options: &StoreOptions,
+        version: Option<u64>,
+    ) -> Result<Option<Self>> {
         deltalake::aws::register_handlers(None);
         let failed = |cause| translate(format!("cannot open table {name}"), cause);
-        let mut builder = DeltaTableBuilder::from_url(url.clone()).map_err(failed)?.with_storage_options(options.clone());
+        let mut builder = DeltaTableBuilder::from_url(url.clone())
+            .map_err(failed)?
+            .with_storage_options(options.clone());
         if let Some(version) = version {
             builder = builder.with_version(version);
         }
@@ -86,7 +94,9 @@ impl Table {
         let name = &contract.name;
         let failed = |cause| translate(format!("cannot create table {name}"), cause);
         let schema = kernel_schema(contract)?;
-        let delta = DeltaTable::try_from_url_with_storage_options(url.clone(), options.clone()).await.map_err(failed)?;
+        let delta = DeltaTable::try_from_url_with_storage_options(url.clone(), options.clone())
+            .await
+            .map_err(failed)?;
         let created = delta
             .create()
             .with_save_mode(SaveMode::ErrorIfExists)
@@ -95,7 +105,9 @@ impl Table {
             .with_columns(schema.fields().cloned())
             .with_partition_columns(contract.partition_by.clone())
             .with_raise_if_key_not_exists(false)
-            .with_configuration(properties(contract).into_iter().map(|(key, value)| (key, Some(value))))
+            .with_configuration(
+                properties(contract).into_iter().map(|(key, value)| (key, Some(value))),
+            )
             .await;
         match created {
             Ok(delta) => Ok(Self { name: name.clone(), delta }),
@@ -144,7 +156,10 @@ impl Table {
     /// The commit info of `version`; `None` if the log no longer has it.
     async fn commit_info(&self, version: u64) -> Result<Option<Map<String, Value>>> {
         let log = self.delta.log_store();
-        let entry = log.read_commit_entry(version).await.map_err(|cause| self.failed("read the log of", cause))?;
+        let entry = log
+            .read_commit_entry(version)
+            .await
+            .map_err(|cause| self.failed("read the log of", cause))?;
         let Some(bytes) = entry else { return Ok(None) };
         let lines = bytes.split(|byte| *byte == b'\n');
         let info = lines
@@ -161,8 +176,11 @@ impl Table {
         }
         for later in version + 1..=self.version() {
             let entry = self.delta.log_store().read_commit_entry(later).await;
-            let Some(bytes) = entry.map_err(|cause| self.failed("read the log of", cause))? else { return Ok(true) };
-            let actions = get_actions(later, &bytes).map_err(|cause| self.failed("read the log of", cause))?;
+            let Some(bytes) = entry.map_err(|cause| self.failed("read the log of", cause))? else {
+                return Ok(true);
+            };
+            let actions = get_actions(later, &bytes)
+                .map_err(|cause| self.failed("read the log of", cause))?;
             let changes = |action: &Action| match action {
                 Action::Add(add) => add.data_change,
                 Action::Remove(remove) => remove.data_change,
@@ -207,7 +225,9 @@ impl Table {
         let have = state.schema();
         let same_columns = *have == wanted;
         let wanted_properties = properties(contract);
-        let same_properties = wanted_properties.iter().all(|(key, value)| state.metadata().configuration().get(key) == Some(value));
+        let same_properties = wanted_properties
+            .iter()
+            .all(|(key, value)| state.metadata().configuration().get(key) == Some(value));
         let partitions = state.metadata().partition_columns();
         if same_columns && same_properties && *partitions == contract.partition_by {
             return Ok(Evolution::None);
@@ -218,9 +238,10 @@ impl Table {
             .and_then(|metadata| metadata.with_description(contract.about.clone()));
         let metadata = described.map_err(|cause| self.failed("describe", cause.into()))?;
         let action = Box::new(Action::Metadata(metadata));
-        let additive = *partitions == contract.partition_by && have.fields().all(|field| {
-            wanted.field(field.name()).is_some_and(|wanted| additive(field, wanted))
-        });
+        let additive = *partitions == contract.partition_by
+            && have.fields().all(|field| {
+                wanted.field(field.name()).is_some_and(|wanted| additive(field, wanted))
+            });
         Ok(if additive { Evolution::Additive(action) } else { Evolution::Breaking(action) })
     }
 
@@ -236,13 +257,19 @@ impl Table {
     fn refuse_unsafe(&self) -> Result<()> {
         let configuration = self.state()?.metadata().configuration();
         if configuration.get("delta.enableDeletionVectors").is_some_and(|value| value == "true") {
-            return Err(Error::usage(format!("table {} has deletion vectors, which lake does not support", self.name))
-                .hint("rewrite it without them with the tool that turned them on"));
+            return Err(Error::usage(format!(
+                "table {} has deletion vectors, which lake does not support",
+                self.name
+            ))
+            .hint("rewrite it without them with the tool that turned them on"));
         }
         let property = "delta.setTransactionRetentionDuration";
         if configuration.contains_key(property) {
-            return Err(Error::usage(format!("table {} has {property}: Delta would forget how far sources were read", self.name))
-                .hint("remove the property from the table"));
+            return Err(Error::usage(format!(
+                "table {} has {property}: Delta would forget how far sources were read",
+                self.name
+            ))
+            .hint("remove the property from the table"));
         }
         Ok(())
     }
@@ -264,9 +291,9 @@ fn additive(have: &StructField, wanted: &StructField) -> bool {
     let stricter = have.is_nullable() && !wanted.is_nullable();
     !stricter
         && match (have.data_type(), wanted.data_type()) {
-            (Struct(have), Struct(wanted)) => {
-                have.fields().all(|field| wanted.field(field.name()).is_some_and(|wanted| additive(field, wanted)))
-            }
+            (Struct(have), Struct(wanted)) => have.fields().all(|field| {
+                wanted.field(field.name()).is_some_and(|wanted| additive(field, wanted))
+            }),
             (have, wanted) => have == wanted,
         }
 }
@@ -286,7 +313,9 @@ fn commented(field: &StructField, path: &str, contract: &Contract) -> StructFiel
     use deltalake::kernel::DataType::Struct;
     let mut field = field.clone();
     if let Struct(inner) = field.data_type() {
-        let fields = inner.fields().map(|inner| commented(inner, &format!("{path}.{}", inner.name()), contract));
+        let fields = inner
+            .fields()
+            .map(|inner| commented(inner, &format!("{path}.{}", inner.name()), contract));
         if let Ok(inner) = StructType::try_new(fields) {
             field.data_type = Struct(Box::new(inner));
         }
@@ -323,9 +352,12 @@ pub(crate) fn translate(what: impl fmt::Display, cause: DeltaTableError) -> Erro
         next = error.source();
     }
     match io_kind {
-        Some(kind @ (io::ErrorKind::PermissionDenied | io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::QuotaExceeded)) => {
-            Error::io(what, io::Error::new(kind, cause.to_string()))
-        }
+        Some(
+            kind @ (io::ErrorKind::PermissionDenied
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::QuotaExceeded),
+        ) => Error::io(what, io::Error::new(kind, cause.to_string())),
         _ => Error::retry(what.to_string()).caused_by(cause),
     }
 }

@@ -54,8 +54,14 @@ const SECOND: [&str; 24] = [
     "Country",
     "Tide",
 ];
-const SHAPES: [&str; 6] =
-    ["The {}", "{}", "Inside the {}", "Return to the {}", "How to Build a {}", "Ten Minutes of {}"];
+const SHAPES: [&str; 6] = [
+    "The {}",
+    "{}",
+    "Inside the {}",
+    "Return to the {}",
+    "How to Build the {}",
+    "Ten Minutes of {}",
+];
 
 /// One video and how it is watched. Times on its own timeline are in ms.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::Sink;
 const FILE_BYTES: u64 = 100_000_000;
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A landing folder with `events/part-00000.ndjson` … and `videos/part-00000.ndjson` ….
+/// A landing folder with `events/<label>-00000.ndjson` … and `videos/<label>-00000.ndjson` ….
 #[derive(Debug)]
 pub(crate) struct FolderSink {
     events: Parts,
@@ -23,11 +23,11 @@ pub(crate) struct FolderSink {
 }
 
 impl FolderSink {
-    /// Creates the folders under `dir`; one that holds simulated files already is left alone.
-    pub(crate) fn new(dir: &Path) -> Result<Self> {
+    /// Creates the folders under `dir`; files of the same label that are there are left alone.
+    pub(crate) fn new(dir: &Path, label: &str) -> Result<Self> {
         Ok(Self {
-            events: Parts::new(dir.join("events"))?,
-            videos: Parts::new(dir.join("videos"))?,
+            events: Parts::new(dir.join("events"), label)?,
+            videos: Parts::new(dir.join("videos"), label)?,
         })
     }
 
@@ -56,6 +56,7 @@ impl Sink for FolderSink {
 #[derive(Debug)]
 struct Parts {
     dir: PathBuf,
+    label: String,
     count: u32,
     open: Option<Part>,
 }
@@ -69,15 +70,15 @@ struct Part {
 }
 
 impl Parts {
-    fn new(dir: PathBuf) -> Result<Self> {
+    fn new(dir: PathBuf, label: &str) -> Result<Self> {
         fs::create_dir_all(&dir)
             .map_err(|e| Error::io(format!("cannot create {}", dir.display()), e))?;
-        let first = dir.join("part-00000.ndjson");
+        let first = dir.join(format!("{label}-00000.ndjson"));
         if first.exists() {
             return Err(Error::usage(format!("{} is there already", first.display()))
-                .hint("simulate into an empty folder: files that were read once must not change"));
+                .hint("choose another --seed, --start or folder: files that were read once must not change"));
         }
-        Ok(Self { dir, count: 0, open: None })
+        Ok(Self { dir, label: label.to_owned(), count: 0, open: None })
     }
 
     fn write(&mut self, line: &[u8]) -> Result<()> {
@@ -96,7 +97,7 @@ impl Parts {
     }
 
     fn begin(&mut self) -> Result<Part> {
-        let finished = self.dir.join(format!("part-{:05}.ndjson", self.count));
+        let finished = self.dir.join(format!("{}-{:05}.ndjson", self.label, self.count));
         let unfinished = finished.with_extension("ndjson.part");
         let file = File::create(&unfinished).map_err(|e| cannot_write(&unfinished, e))?;
         self.count += 1;

@@ -213,12 +213,12 @@ fn any_catalogue_and_any_span_will_do() {
 #[test]
 fn a_folder_is_written_once_and_holds_no_unfinished_file() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FolderSink::new(dir.path()).unwrap();
+    let mut sink = FolderSink::new(dir.path(), "part").unwrap();
     simulate(&Options::new(3_000, 1, START_MS), &mut sink, None, &mut |_| {}).unwrap();
     sink.finish().unwrap();
     let text = std::fs::read_to_string(dir.path().join("events/part-00000.ndjson")).unwrap();
     assert_eq!(text.lines().count(), 3_000);
     assert!(!dir.path().join("events/part-00000.ndjson.part").exists());
     assert!(dir.path().join("videos/part-00000.ndjson").exists());
-    assert!(FolderSink::new(dir.path()).is_err());
+    assert!(FolderSink::new(dir.path(), "part").is_err());
 }

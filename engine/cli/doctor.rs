@@ -22,7 +22,10 @@ impl Report {
             Err(error) => {
                 self.n_failed += 1;
                 let report = error.report().replace('\n', "\n                             ");
-                self.text.push_str(&format!("FAIL  {what:22} {}\n", report.trim_start_matches("error: ")));
+                self.text.push_str(&format!(
+                    "FAIL  {what:22} {}\n",
+                    report.trim_start_matches("error: ")
+                ));
             }
         }
     }
@@ -42,7 +45,12 @@ pub(crate) async fn doctor(common: &Common) -> Result<()> {
     };
     report.add("lake.toml", Ok("every setting is known".to_owned()));
     let project = load(&folder, &settings, true).await;
-    report.add("lake/, sql/, jobs/", project.map(|project| format!("{} contracts, {} models", project.contracts.len(), project.models.len())));
+    report.add(
+        "lake/, sql/, jobs/",
+        project.map(|project| {
+            format!("{} contracts, {} models", project.contracts.len(), project.models.len())
+        }),
+    );
     report.add("privacy.key", privacy(&folder, &settings));
     match Lake::new(&settings) {
         Ok(lake) => {
@@ -52,7 +60,12 @@ pub(crate) async fn doctor(common: &Common) -> Result<()> {
         }
         Err(error) => report.add("root", Err(error)),
     }
-    report.add("kafka.brokers", Ok(settings.get("kafka.brokers").map_or("not set: only folders are read".to_owned(), str::to_owned)));
+    report.add(
+        "kafka.brokers",
+        Ok(settings
+            .get("kafka.brokers")
+            .map_or("not set: only folders are read".to_owned(), str::to_owned)),
+    );
     finish(&report)
 }
 
@@ -79,7 +92,8 @@ fn landing(lake: &Lake, folder: &std::path::Path) -> Result<String> {
     let mut found = Vec::new();
     for source in project.sourced().flat_map(|contract| &contract.sources) {
         if source.kind == engine::contract::SourceKind::Folder {
-            let there = if lake.landing_store(&source.name)?.is_some() { "there" } else { "not there yet" };
+            let there =
+                if lake.landing_store(&source.name)?.is_some() { "there" } else { "not there yet" };
             found.push(format!("{} ({there})", lake.landing_url(&source.name)));
         }
     }
@@ -91,15 +105,20 @@ async fn put_if_absent(lake: &Lake) -> Result<String> {
     let store = lake.own_store()?;
     let path = Path::from(format!("doctor-{}", uuid::Uuid::new_v4()));
     let options = || PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-    let failed = |cause| Error::retry(format!("cannot write below {}", lake.root())).caused_by(cause);
+    let failed =
+        |cause| Error::retry(format!("cannot write below {}", lake.root())).caused_by(cause);
     store.put_opts(&path, "one".into(), options()).await.map_err(failed)?;
     let second = store.put_opts(&path, "two".into(), options()).await;
     store.delete(&path).await.map_err(failed)?;
     match second {
-        Err(object_store::Error::AlreadyExists { .. }) => Ok(format!("{}: write, put-if-absent, delete", lake.root())),
+        Err(object_store::Error::AlreadyExists { .. }) => {
+            Ok(format!("{}: write, put-if-absent, delete", lake.root()))
+        }
         Err(cause) => Err(failed(cause)),
-        Ok(_) => Err(Error::usage(format!("{} lets two writers create the same object", lake.root()))
-            .hint("such a store loses commits: use one that honours If-None-Match")),
+        Ok(_) => {
+            Err(Error::usage(format!("{} lets two writers create the same object", lake.root()))
+                .hint("such a store loses commits: use one that honours If-None-Match"))
+        }
     }
 }
 
@@ -114,6 +133,10 @@ async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
             Err(error) => report.add(&name.to_string(), Err(error)),
         }
     }
-    let text = if found.is_empty() { "none yet: `lake run all` makes them".to_owned() } else { found.join(", ") };
+    let text = if found.is_empty() {
+        "none yet: `lake run all` makes them".to_owned()
+    } else {
+        found.join(", ")
+    };
     report.add("tables", Ok(text));
 }

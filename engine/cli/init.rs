@@ -25,7 +25,9 @@ impl Init {
         }
         write(&TEMPLATE, &self.dir)?;
         let dir = self.dir.display();
-        say(&format!("a new project is in {dir}\n\nNext:\n  lake --project {dir} run all\n  lake --project {dir} sql \"SELECT * FROM gold.orders_daily\"\n  lake --project {dir} check"));
+        say(&format!(
+            "a new project is in {dir}\n\nNext:\n  lake --project {dir} run all\n  lake --project {dir} sql \"SELECT * FROM gold.orders_daily\"\n  lake --project {dir} check"
+        ));
         Ok(())
     }
 }

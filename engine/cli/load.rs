@@ -32,10 +32,14 @@ impl Common {
             if folder.join("lake.toml").is_file() {
                 return Ok(folder.clone());
             }
-            return Err(Error::usage(format!("{} is no project: it has no lake.toml", folder.display()))
-                .hint("`lake init DIR` makes a project"));
+            return Err(Error::usage(format!(
+                "{} is no project: it has no lake.toml",
+                folder.display()
+            ))
+            .hint("`lake init DIR` makes a project"));
         }
-        let here = std::env::current_dir().map_err(|cause| Error::io("cannot tell the current folder", cause))?;
+        let here = std::env::current_dir()
+            .map_err(|cause| Error::io("cannot tell the current folder", cause))?;
         let found = here.ancestors().find(|folder| folder.join("lake.toml").is_file());
         found.map(Path::to_owned).ok_or_else(|| {
             Error::usage(format!("there is no lake.toml in {} or above", here.display()))
@@ -96,8 +100,11 @@ pub(crate) fn read_files(folder: &Path) -> Result<Files> {
         read_below(folder, part, 0, &mut files)?;
     }
     if files.is_empty() {
-        return Err(Error::usage(format!("{} has no files in lake/, sql/ or jobs/", folder.display()))
-            .hint("`lake init DIR` makes a project that runs at once"));
+        return Err(Error::usage(format!(
+            "{} has no files in lake/, sql/ or jobs/",
+            folder.display()
+        ))
+        .hint("`lake init DIR` makes a project that runs at once"));
     }
     Ok(files)
 }
@@ -110,7 +117,8 @@ fn read_below(folder: &Path, below: &str, depth: u32, files: &mut Files) -> Resu
         Err(cause) => return Err(Error::io(format!("cannot read {}", place.display()), cause)),
     };
     for entry in entries {
-        let entry = entry.map_err(|cause| Error::io(format!("cannot read {}", place.display()), cause))?;
+        let entry =
+            entry.map_err(|cause| Error::io(format!("cannot read {}", place.display()), cause))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{below}/{name}");
         if name.starts_with('.') {
@@ -122,8 +130,9 @@ fn read_below(folder: &Path, below: &str, depth: u32, files: &mut Files) -> Resu
                 read_below(folder, &path, depth + 1, files)?;
             }
         } else if has_ending(&name) {
-            let text = std::fs::read_to_string(entry.path())
-                .map_err(|cause| Error::io(format!("cannot read {}", entry.path().display()), cause))?;
+            let text = std::fs::read_to_string(entry.path()).map_err(|cause| {
+                Error::io(format!("cannot read {}", entry.path().display()), cause)
+            })?;
             files.insert(path, text);
         }
     }

@@ -30,7 +30,10 @@ impl Bar {
         let Ok(mut moving) = self.moving.lock() else { return };
         match event {
             Event::Rows(table, rows) => {
-                moving.entry(table.clone()).or_insert_with(|| spinner(&table.to_string())).inc(*rows);
+                moving
+                    .entry(table.clone())
+                    .or_insert_with(|| spinner(&table.to_string()))
+                    .inc(*rows);
             }
             Event::Done(step) => {
                 if let Some(bar) = moving.remove(&step.table) {
@@ -46,7 +49,9 @@ impl Bar {
 /// A moving line; it hides itself when stderr is no terminal.
 pub(crate) fn spinner(name: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(name.to_owned());
-    if let Ok(style) = ProgressStyle::with_template("  {msg:24} {human_pos:>12} rows  {per_sec:>14}  {elapsed}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("  {msg:24} {human_pos:>12} rows  {per_sec:>14}  {elapsed}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -62,7 +67,11 @@ fn line(step: &Step) -> String {
             let rate = step.rows.saturating_mul(1000) / step.elapsed_ms.max(1);
             let seconds = step.elapsed_ms / 1000;
             let tenths = step.elapsed_ms % 1000 / 100;
-            format!("  {name:24} {:>12} rows  {:>12} rows/s  {seconds}.{tenths} s", count(step.rows), count(rate))
+            format!(
+                "  {name:24} {:>12} rows  {:>12} rows/s  {seconds}.{tenths} s",
+                count(step.rows),
+                count(rate)
+            )
         }
     };
     if step.quarantined > 0 {

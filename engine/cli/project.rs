@@ -21,13 +21,19 @@ impl Check {
         let folder = common.folder()?;
         let settings = common.settings(&folder);
         let files = read_files(&folder)?;
-        let tz = settings.as_ref().ok().and_then(|settings| settings.get("reporting_tz")?.parse().ok());
+        let tz =
+            settings.as_ref().ok().and_then(|settings| settings.get("reporting_tz")?.parse().ok());
         let checked = engine::check::check(files, tz.unwrap_or_default()).await?;
         if self.write && !checked.drafts.is_empty() {
             for (path, text) in &checked.drafts {
                 let place = folder.join(path);
-                let written = place.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&place, text));
-                written.map_err(|cause| Error::io(format!("cannot write {}", place.display()), cause))?;
+                let written = place
+                    .parent()
+                    .map_or(Ok(()), std::fs::create_dir_all)
+                    .and_then(|()| std::fs::write(&place, text));
+                written.map_err(|cause| {
+                    Error::io(format!("cannot write {}", place.display()), cause)
+                })?;
                 say(&format!("wrote {path}: add its keys, checks and comments"));
             }
             return Box::pin(Self { write: false }.run(common)).await;
@@ -35,7 +41,8 @@ impl Check {
         match (settings, checked.mistakes.is_empty()) {
             (Ok(_), true) => {
                 let project = &checked.project;
-                let (contracts, models, jobs) = (project.contracts.len(), project.models.len(), project.jobs.len());
+                let (contracts, models, jobs) =
+                    (project.contracts.len(), project.models.len(), project.jobs.len());
                 say(&format!("no mistakes: {contracts} contracts, {models} models, {jobs} jobs"));
                 Ok(())
             }
@@ -68,7 +75,12 @@ pub(crate) fn config(common: &Common) -> Result<()> {
             }
             _ => {
                 let value = if value.is_empty() { "(not set)" } else { &value };
-                text.push_str(&format!("{:18} {value:28} {:24} {}\n", key.name, origin(&from), key.about));
+                text.push_str(&format!(
+                    "{:18} {value:28} {:24} {}\n",
+                    key.name,
+                    origin(&from),
+                    key.about
+                ));
             }
         }
     }

@@ -22,7 +22,12 @@ const HELP: &str = "a query ends with ;
   \\q          leave (or Ctrl-D)";
 
 /// Reads and answers queries until the person leaves.
-pub(crate) async fn prompt(world: &World, tables: Tables, versions: &[(TableName, u64)], output: Output) -> Result<()> {
+pub(crate) async fn prompt(
+    world: &World,
+    tables: Tables,
+    versions: &[(TableName, u64)],
+    output: Output,
+) -> Result<()> {
     let broken = |cause: ReadlineError| Error::retry("the prompt cannot be read").caused_by(cause);
     let mut tables = tables;
     let mut editor: Editor<Words, FileHistory> = Editor::new().map_err(broken)?;
@@ -56,7 +61,9 @@ pub(crate) async fn prompt(world: &World, tables: Tables, versions: &[(TableName
             }
             "\\refresh" => tables = Tables::open(world, versions).await?,
             command if command.starts_with("\\d") => describe(&tables, command[2..].trim()).await,
-            command if command.starts_with('\\') => say(&format!("there is no {command}; \\? shows what there is")),
+            command if command.starts_with('\\') => {
+                say(&format!("there is no {command}; \\? shows what there is"))
+            }
             _ => answer(&tables, line, output, timing).await,
         }
     }
@@ -70,7 +77,9 @@ async fn answer(tables: &Tables, line: &str, output: Output, timing: bool) {
     for query in super::sql::statements(line) {
         let started = Instant::now();
         match tables.print(&query, output).await {
-            Ok(n_rows) if timing => say(&format!("{n_rows} rows in {} ms", started.elapsed().as_millis())),
+            Ok(n_rows) if timing => {
+                say(&format!("{n_rows} rows in {} ms", started.elapsed().as_millis()))
+            }
             Ok(n_rows) => say(&format!("{n_rows} rows")),
             Err(error) => say(&error.report()),
         }
@@ -80,7 +89,10 @@ async fn answer(tables: &Tables, line: &str, output: Output, timing: bool) {
 async fn describe(tables: &Tables, table: &str) {
     if table.is_empty() {
         let names = tables.query.names().await;
-        let lines: Vec<String> = names.iter().map(|(name, columns)| format!("{name} ({} columns)\n", columns.len())).collect();
+        let lines: Vec<String> = names
+            .iter()
+            .map(|(name, columns)| format!("{name} ({} columns)\n", columns.len()))
+            .collect();
         print(&lines.concat());
         return;
     }
@@ -90,7 +102,10 @@ async fn describe(tables: &Tables, table: &str) {
 }
 
 async fn words(tables: &Tables) -> Vec<String> {
-    let keywords = ["SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "JOIN", "COUNT(*)", "DESCRIBE", "EXPLAIN"];
+    let keywords = [
+        "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "JOIN", "COUNT(*)", "DESCRIBE",
+        "EXPLAIN",
+    ];
     let mut words: Vec<String> = keywords.iter().map(|word| (*word).to_owned()).collect();
     for (name, columns) in tables.query.names().await {
         words.push(name.to_string());
@@ -110,10 +125,20 @@ struct Words {
 impl Completer for Words {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let start = line[..at].rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).map_or(0, |at| at + 1);
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let start = line[..at]
+            .rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))
+            .map_or(0, |at| at + 1);
         let begun = line[start..at].to_lowercase();
-        let fitting = self.words.iter().filter(|word| !begun.is_empty() && word.to_lowercase().starts_with(&begun));
+        let fitting = self
+            .words
+            .iter()
+            .filter(|word| !begun.is_empty() && word.to_lowercase().starts_with(&begun));
         let pairs = fitting.map(|word| Pair { display: word.clone(), replacement: word.clone() });
         Ok((start, pairs.collect()))
     }
@@ -122,7 +147,10 @@ impl Completer for Words {
 impl Validator for Words {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let input = context.input().trim();
-        let whole = input.is_empty() || input.starts_with('\\') || input.ends_with(';') || matches!(input, "exit" | "quit" | "help");
+        let whole = input.is_empty()
+            || input.starts_with('\\')
+            || input.ends_with(';')
+            || matches!(input, "exit" | "quit" | "help");
         Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }

@@ -44,13 +44,17 @@ impl Quarantine {
                 if common.global.output == super::Output::Table {
                     tables.print("SELECT table_name, error_class, error_message, count(*) AS records FROM bronze.quarantine GROUP BY table_name, error_class, error_message ORDER BY records DESC, table_name, error_message LIMIT 50", common.global.output).await?;
                 }
-                let sql = format!("SELECT n, table_name, source, partition, position, error_class, error_message, first_seen_at FROM ({NUMBERED}) ORDER BY n LIMIT {limit}");
+                let sql = format!(
+                    "SELECT n, table_name, source, partition, position, error_class, error_message, first_seen_at FROM ({NUMBERED}) ORDER BY n LIMIT {limit}"
+                );
                 tables.print(&sql, common.global.output).await.map(drop)
             }
             Command::Show { number } => {
                 let sql = format!("SELECT * FROM ({NUMBERED}) WHERE n = {number}");
                 let rows = tables.query.collect(&sql).await;
-                let rows = rows.map_err(|cause| engine::query::translate("cannot read bronze.quarantine", cause))?;
+                let rows = rows.map_err(|cause| {
+                    engine::query::translate("cannot read bronze.quarantine", cause)
+                })?;
                 show(&rows, number)
             }
         }
@@ -61,13 +65,17 @@ fn show(batches: &[datafusion::arrow::array::RecordBatch], number: u64) -> Resul
     use datafusion::arrow::array::AsArray;
     use datafusion::arrow::util::display::array_value_to_string;
     let Some(rows) = batches.iter().find(|rows| rows.num_rows() > 0) else {
-        return Err(engine::error::Error::usage(format!("there is no record {number} in quarantine"))
-            .hint("`lake quarantine list` numbers them"));
+        return Err(engine::error::Error::usage(format!(
+            "there is no record {number} in quarantine"
+        ))
+        .hint("`lake quarantine list` numbers them"));
     };
     let mut text = String::new();
     for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
         if field.name() == "raw" {
-            let raw = column.as_binary_opt::<i32>().map(|raw| String::from_utf8_lossy(raw.value(0)).into_owned());
+            let raw = column
+                .as_binary_opt::<i32>()
+                .map(|raw| String::from_utf8_lossy(raw.value(0)).into_owned());
             text.push_str(&format!("\n{}\n", raw.unwrap_or_default()));
         } else if field.name() != "n" {
             let value = array_value_to_string(column, 0).unwrap_or_default();

@@ -25,7 +25,8 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self, common: &Common) -> Result<()> {
         let world = common.world(true).await?;
-        let request = Request { layer: self.layer, select: self.select, full_refresh: self.full_refresh };
+        let request =
+            Request { layer: self.layer, select: self.select, full_refresh: self.full_refresh };
         if self.follow {
             follow(&world, &request).await?;
         } else {

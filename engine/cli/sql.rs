@@ -21,7 +21,8 @@ pub(crate) struct Sql {
 
 fn version(text: &str) -> Result<(TableName, u64), String> {
     let (table, version) = text.split_once('=').ok_or("write TABLE=VERSION, as in gold.x=12")?;
-    let table = TableName::parse(table).ok_or_else(|| format!("`{table}` is no table, as in gold.x"))?;
+    let table =
+        TableName::parse(table).ok_or_else(|| format!("`{table}` is no table, as in gold.x"))?;
     let version = version.parse().map_err(|_| format!("`{version}` is no version number"))?;
     Ok((table, version))
 }
@@ -37,7 +38,9 @@ impl Sql {
             return prompt::prompt(&world, tables, &self.version, common.global.output).await;
         }
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|cause| Error::io("cannot read the query from stdin", cause))?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|cause| Error::io("cannot read the query from stdin", cause))?;
         for query in statements(&text) {
             tables.print(&query, common.global.output).await?;
         }
@@ -49,7 +52,9 @@ impl Sql {
 pub(crate) fn statements(text: &str) -> Vec<String> {
     use sqlparser::dialect::GenericDialect;
     use sqlparser::tokenizer::{Token, Tokenizer};
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return vec![text.to_owned()] };
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
+        return vec![text.to_owned()];
+    };
     let mut all = vec![String::new()];
     for token in tokens {
         match token {
@@ -71,6 +76,9 @@ mod tests {
 
     #[test]
     fn statements_end_at_semicolons_outside_quotes() {
-        assert_eq!(statements("SELECT ';' AS a; SELECT 2 -- ;\n;"), ["SELECT ';' AS a", " SELECT 2 -- ;\n"]);
+        assert_eq!(
+            statements("SELECT ';' AS a; SELECT 2 -- ;\n;"),
+            ["SELECT ';' AS a", " SELECT 2 -- ;\n"]
+        );
     }
 }

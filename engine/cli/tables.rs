@@ -21,8 +21,13 @@ pub(crate) struct Tables {
 impl Tables {
     /// Opens every table there is; `versions` pins some of them: `gold.x=12`.
     pub(crate) async fn open(world: &World, versions: &[(TableName, u64)]) -> Result<Self> {
-        let scratch = world.lake.local_root().filter(|root| root.is_dir()).and_then(|_| world.lake.scratch_folder().ok());
-        let query = Query::new(&limits(&world.settings, scratch.as_ref().map(tempfile::TempDir::path))?)?;
+        let scratch = world
+            .lake
+            .local_root()
+            .filter(|root| root.is_dir())
+            .and_then(|_| world.lake.scratch_folder().ok());
+        let query =
+            Query::new(&limits(&world.settings, scratch.as_ref().map(tempfile::TempDir::path))?)?;
         let mut pins = Pins::take(world).await?;
         let quarantine = engine::quarantine::name();
         if let Some(table) = world.lake.table(&quarantine).await? {
@@ -40,7 +45,9 @@ impl Tables {
         }
         for name in &world.project.order {
             let model = &world.project.models[name];
-            if model.refresh == Refresh::View && query.register_view(name, &model.text).await.is_err() {
+            if model.refresh == Refresh::View
+                && query.register_view(name, &model.text).await.is_err()
+            {
                 missing.push(name.to_string());
             }
         }
@@ -67,7 +74,9 @@ impl Tables {
             printer.write(&batch)?;
         }
         if let Some(n) = printer.finish()? {
-            super::say(&format!("only the first rows of {n} are shown; --output csv or ndjson prints all"));
+            super::say(&format!(
+                "only the first rows of {n} are shown; --output csv or ndjson prints all"
+            ));
         }
         Ok(n_rows)
     }
@@ -75,15 +84,21 @@ impl Tables {
     /// What is wrong with a query, and what was probably meant.
     async fn mistake(&self, sql: &str, cause: &datafusion::error::DataFusionError) -> Error {
         let mut mistake = explain("query", sql, cause);
-        if let Some(name) = mistake.message.split('\'').nth(1).filter(|_| mistake.message.contains("not found")) {
+        if let Some(name) =
+            mistake.message.split('\'').nth(1).filter(|_| mistake.message.contains("not found"))
+        {
             let name = name.trim_start_matches("lake.").trim_start_matches("public.").to_owned();
             mistake.message = format!("there is no table `{name}`");
             if mistake.span.is_none() {
                 mistake = mistake.find(sql, &name);
             }
-            let names: Vec<String> = self.query.names().await.iter().map(|(name, _)| name.to_string()).collect();
+            let names: Vec<String> =
+                self.query.names().await.iter().map(|(name, _)| name.to_string()).collect();
             mistake.hint = Some(if self.missing.contains(&name) {
-                format!("nothing has made it yet: `lake run {}` does", name.split('.').next().unwrap_or("all"))
+                format!(
+                    "nothing has made it yet: `lake run {}` does",
+                    name.split('.').next().unwrap_or("all")
+                )
             } else {
                 match engine::mistake::did_you_mean(&name, names.iter().map(String::as_str)) {
                     Some(known) => format!("did you mean `{known}`?"),

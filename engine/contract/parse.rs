@@ -47,7 +47,9 @@ pub(crate) fn syntax_mistake(file: &str, text: &str, message: &str) -> Mistake {
     let mut numbers = place.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
     let (line, column) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
     let start = byte_at(text, line, column);
-    let end = text[start..].find(|c: char| c.is_whitespace() || c == ',').map_or(text.len(), |n| start + n);
+    let end = text[start..]
+        .find(|c: char| c.is_whitespace() || c == ',')
+        .map_or(text.len(), |n| start + n);
     Mistake::new(file, what).span(start..end.max(start))
 }
 
@@ -62,7 +64,11 @@ impl Reader<'_> {
         let written = table.name.to_string();
         if written != name.to_string() {
             let hint = format!("the file's path says {name}: rename one of them");
-            self.mistake(format!("the contract in {} is of {written}", self.file), &written, Some(hint));
+            self.mistake(
+                format!("the contract in {} is of {written}", self.file),
+                &written,
+                Some(hint),
+            );
         }
         let properties = self.properties(table);
         let columns = self.columns(table);
@@ -109,11 +115,15 @@ impl Reader<'_> {
             let name = definition.name.value.clone();
             let span = self.place(&definition.name);
             if !plain_name(&name) || name.starts_with('_') {
-                let mistake = Mistake::new(self.file, format!("column `{name}` is not in snake_case"));
+                let mistake =
+                    Mistake::new(self.file, format!("column `{name}` is not in snake_case"));
                 self.mistakes.push(mistake.span(span.clone()).hint("use a-z, 0-9 and _, starting with a letter; names with a leading _ are the engine's"));
             }
             if !seen.insert(name.clone()) {
-                self.mistakes.push(Mistake::new(self.file, format!("column `{name}` appears twice")).span(span.clone()));
+                self.mistakes.push(
+                    Mistake::new(self.file, format!("column `{name}` appears twice"))
+                        .span(span.clone()),
+                );
             }
             let data_type = match Type::from_sql(&definition.data_type) {
                 Ok(data_type) => data_type,
@@ -141,8 +151,10 @@ impl Reader<'_> {
         for constraint in &table.constraints {
             let TableConstraint::Check(check) = constraint else { continue };
             let Some(name) = &check.name else {
-                self.mistakes.push(Mistake::new(self.file, format!("the check `{}` has no name", check.expr))
-                    .hint("write CONSTRAINT name CHECK (…): reports and quarantine name it"));
+                self.mistakes.push(
+                    Mistake::new(self.file, format!("the check `{}` has no name", check.expr))
+                        .hint("write CONSTRAINT name CHECK (…): reports and quarantine name it"),
+                );
                 continue;
             };
             let property = format!("lake.else.{}", name.value);
@@ -156,7 +168,10 @@ impl Reader<'_> {
             };
             let (name, span) = (name.value.clone(), self.place(name));
             if checks.iter().any(|check| check.name == name) {
-                self.mistakes.push(Mistake::new(self.file, format!("check `{name}` appears twice")).span(span.clone()));
+                self.mistakes.push(
+                    Mistake::new(self.file, format!("check `{name}` appears twice"))
+                        .span(span.clone()),
+                );
             }
             checks.push(Check { name, expression: check.expr.to_string(), violation, span });
         }
@@ -196,7 +211,9 @@ impl Reader<'_> {
         let mut wanted: Vec<(&str, &str)> = Vec::new();
         wanted.extend(contract.primary_key.iter().map(|name| ("PRIMARY KEY", name.as_str())));
         wanted.extend(contract.partition_by.iter().map(|name| ("PARTITIONED BY", name.as_str())));
-        wanted.extend(contract.personal.iter().map(|personal| ("lake.personal", personal.path.as_str())));
+        wanted.extend(
+            contract.personal.iter().map(|personal| ("lake.personal", personal.path.as_str())),
+        );
         for property in ["lake.present", "lake.distinct", "delta.dataSkippingStatsColumns"] {
             wanted.extend(contract.list(property).into_iter().map(|name| (property, name)));
         }
@@ -205,17 +222,26 @@ impl Reader<'_> {
                 wanted.extend(property.strip_prefix(prefix).map(|name| (prefix, name)));
             }
             let check = property.strip_prefix("lake.else.");
-            if let Some(name) = check.filter(|name| !contract.checks.iter().any(|check| check.name == *name)) {
+            if let Some(name) =
+                check.filter(|name| !contract.checks.iter().any(|check| check.name == *name))
+            {
                 let names = contract.checks.iter().map(|check| check.name.as_str());
-                let hint = did_you_mean(name, names).map(|known| format!("did you mean `{known}`?"));
-                self.mistake(format!("`{property}` names no check of this contract"), property, hint);
+                let hint =
+                    did_you_mean(name, names).map(|known| format!("did you mean `{known}`?"));
+                self.mistake(
+                    format!("`{property}` names no check of this contract"),
+                    property,
+                    hint,
+                );
             }
         }
         for (place, name) in wanted {
             if lookup(&fields, name).is_none() {
                 let names = fields.iter().map(|field| field.name.as_str());
-                let hint = did_you_mean(name, names).map(|known| format!("did you mean `{known}`?"));
-                let mut mistake = Mistake::new(self.file, format!("{place} names `{name}`, which is no column"));
+                let hint =
+                    did_you_mean(name, names).map(|known| format!("did you mean `{known}`?"));
+                let mut mistake =
+                    Mistake::new(self.file, format!("{place} names `{name}`, which is no column"));
                 if let Some(span) = find_last(self.text, name) {
                     mistake = mistake.span(span);
                 }
@@ -228,7 +254,10 @@ impl Reader<'_> {
 
     fn partition_types(&mut self, contract: &Contract, fields: &[TypedField]) {
         for name in &contract.partition_by {
-            if matches!(lookup(fields, name), Some(Type::Timestamp | Type::Struct(_) | Type::Double)) {
+            if matches!(
+                lookup(fields, name),
+                Some(Type::Timestamp | Type::Struct(_) | Type::Double)
+            ) {
                 self.mistake(
                     format!("`{name}` cannot split the table into folders: other readers trip over its type"),
                     name,
@@ -236,9 +265,19 @@ impl Reader<'_> {
                 );
             }
         }
-        if contract.sources.is_empty() { return }
-        if let Some(column) = contract.columns.iter().find(|column| engine_columns().iter().any(|own| own.name == column.field.name)) {
-            self.mistake(format!("column `{}` is the engine's", column.field.name), &column.field.name, None);
+        if contract.sources.is_empty() {
+            return;
+        }
+        if let Some(column) = contract
+            .columns
+            .iter()
+            .find(|column| engine_columns().iter().any(|own| own.name == column.field.name))
+        {
+            self.mistake(
+                format!("column `{}` is the engine's", column.field.name),
+                &column.field.name,
+                None,
+            );
         }
     }
 }

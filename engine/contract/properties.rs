@@ -78,8 +78,13 @@ impl Source {
             Some(("kafka", name)) => (SourceKind::Kafka, name),
             _ => return Err(format!("`{text}` is not a source: write folder:NAME or kafka:TOPIC")),
         };
-        let safe = !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
-        if safe { Ok(Self { kind, name: name.to_owned() }) } else { Err(format!("`{text}` names no place below the landing folder")) }
+        let safe =
+            !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
+        if safe {
+            Ok(Self { kind, name: name.to_owned() })
+        } else {
+            Err(format!("`{text}` names no place below the landing folder"))
+        }
     }
 }
 
@@ -133,7 +138,9 @@ const PREFIXES: &[&str] = &["lake.default.", "lake.else.", "lake.comment."];
 pub fn objection(name: &str, value: &str) -> Option<String> {
     match name {
         "delta.setTransactionRetentionDuration" => {
-            return Some("it makes Delta forget how far the table has read, and rows come twice".to_owned());
+            return Some(
+                "it makes Delta forget how far the table has read, and rows come twice".to_owned(),
+            );
         }
         "delta.appendOnly" => return Some("a person's rows could never be deleted".to_owned()),
         "lake.empty_strings" if value != "reject" && value != "keep" => {

@@ -82,7 +82,9 @@ impl Type {
             Sql::Binary(_) | Sql::Bytea => Self::Binary,
             Sql::Decimal(ExactNumberInfo::PrecisionAndScale(precision, scale)) => {
                 match (u8::try_from(*precision), i8::try_from(*scale)) {
-                    (Ok(precision @ 1..=38), Ok(scale)) if i16::from(scale) <= i16::from(precision) => {
+                    (Ok(precision @ 1..=38), Ok(scale))
+                        if i16::from(scale) <= i16::from(precision) =>
+                    {
                         Self::Decimal(precision, scale)
                     }
                     _ => return Err(format!("`{sql}` is out of range: at most DECIMAL(38, 38)")),
@@ -103,7 +105,10 @@ fn struct_fields(fields: &[sqlparser::ast::StructField]) -> Result<Vec<TypedFiel
         .iter()
         .map(|field| {
             let name = field.field_name.as_ref().ok_or("a field of a STRUCT has no name")?;
-            Ok(TypedField { name: name.value.clone(), data_type: Type::from_sql(&field.field_type)? })
+            Ok(TypedField {
+                name: name.value.clone(),
+                data_type: Type::from_sql(&field.field_type)?,
+            })
         })
         .collect()
 }

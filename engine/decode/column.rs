@@ -101,17 +101,26 @@ impl Column {
                 Arc::new(BooleanArray::new(values.into(), nulls))
             }
             Values::Int(values) => Arc::new(Int32Array::new(scalars(&rows, values, n_rows), nulls)),
-            Values::BigInt(values) => Arc::new(Int64Array::new(scalars(&rows, values, n_rows), nulls)),
-            Values::Double(values) => Arc::new(Float64Array::new(scalars(&rows, values, n_rows), nulls)),
-            Values::Date(values) => Arc::new(Date32Array::new(scalars(&rows, values, n_rows), nulls)),
+            Values::BigInt(values) => {
+                Arc::new(Int64Array::new(scalars(&rows, values, n_rows), nulls))
+            }
+            Values::Double(values) => {
+                Arc::new(Float64Array::new(scalars(&rows, values, n_rows), nulls))
+            }
+            Values::Date(values) => {
+                Arc::new(Date32Array::new(scalars(&rows, values, n_rows), nulls))
+            }
             Values::Timestamp(values) => Arc::new(
-                TimestampMicrosecondArray::new(scalars(&rows, values, n_rows), nulls).with_timezone("UTC"),
+                TimestampMicrosecondArray::new(scalars(&rows, values, n_rows), nulls)
+                    .with_timezone("UTC"),
             ),
             Values::Text(ends, bytes) => {
                 let offsets = offsets(&rows, &std::mem::take(ends), n_rows);
                 let bytes = Buffer::from_vec(std::mem::take(bytes));
                 let array = StringArray::try_new(OffsetBuffer::new(offsets.into()), bytes, nulls);
-                Arc::new(array.map_err(|cause| Error::internal("a decoded text is broken").caused_by(cause))?)
+                Arc::new(array.map_err(|cause| {
+                    Error::internal("a decoded text is broken").caused_by(cause)
+                })?)
             }
         })
     }

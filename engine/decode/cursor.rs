@@ -91,7 +91,12 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    fn escaped(&mut self, start: usize, first: usize, scratch: &mut Vec<u8>) -> Result<Text<'a>, Reject> {
+    fn escaped(
+        &mut self,
+        start: usize,
+        first: usize,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Text<'a>, Reject> {
         scratch.clear();
         scratch.extend_from_slice(&self.bytes[start..first]);
         self.at = first;
@@ -108,7 +113,12 @@ impl<'a> Cursor<'a> {
                     scratch.extend_from_slice(&self.bytes[self.at..end]);
                     self.at = end;
                 }
-                None => return Err(Reject::new(Class::NotJson, "the record ends in the middle of a string")),
+                None => {
+                    return Err(Reject::new(
+                        Class::NotJson,
+                        "the record ends in the middle of a string",
+                    ));
+                }
             }
         }
     }
@@ -130,7 +140,8 @@ impl<'a> Cursor<'a> {
                     0xD800..=0xDBFF => self.surrogate(unit, at)?,
                     _ => unit,
                 };
-                let decoded = char::from_u32(code).ok_or_else(|| not_json("half a surrogate pair", at))?;
+                let decoded =
+                    char::from_u32(code).ok_or_else(|| not_json("half a surrogate pair", at))?;
                 scratch.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }
@@ -208,7 +219,11 @@ impl<'a> Cursor<'a> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == first { Err(not_json("a number that JSON does not know", start)) } else { Ok(()) }
+        if self.at == first {
+            Err(not_json("a number that JSON does not know", start))
+        } else {
+            Ok(())
+        }
     }
 
     fn text_of(&self, start: usize) -> &'a str {
@@ -242,7 +257,10 @@ impl<'a> Cursor<'a> {
 
     fn skip_all(&mut self, close: u8, scratch: &mut Vec<u8>, depth: u32) -> Result<(), Reject> {
         if depth > DEPTH_MAX {
-            return Err(Reject::new(Class::TooDeep, format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(Reject::new(
+                Class::TooDeep,
+                format!("nested deeper than {DEPTH_MAX} levels"),
+            ));
         }
         self.at += 1;
         self.whitespace();
@@ -267,7 +285,9 @@ impl<'a> Cursor<'a> {
                     self.at += 1;
                     return Ok(());
                 }
-                _ => return Err(self.unexpected(&format!("expected `,` or `{}`", char::from(close)))),
+                _ => {
+                    return Err(self.unexpected(&format!("expected `,` or `{}`", char::from(close))));
+                }
             }
         }
     }
@@ -280,7 +300,8 @@ fn special(bytes: &[u8], from: usize) -> usize {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let zero_byte = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
     let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok()) {
+    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok())
+    {
         let word = u64::from_le_bytes(chunk);
         let control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
         let found = zero_byte(word ^ (LOW * 0x22)) | zero_byte(word ^ (LOW * 0x5c)) | control;

@@ -73,7 +73,10 @@ impl Plan {
         let mut plan = Self {
             structs: Vec::new(),
             leaves: Vec::new(),
-            reject_empty: contract.properties.get("lake.empty_strings").is_some_and(|v| v == "reject"),
+            reject_empty: contract
+                .properties
+                .get("lake.empty_strings")
+                .is_some_and(|v| v == "reject"),
             personal_names: contract.personal.iter().map(|personal| last(&personal.path)).collect(),
         };
         let fields: Vec<TypedField> =
@@ -92,22 +95,32 @@ impl Plan {
         if contract.personal.is_empty() {
             return Ok(());
         }
-        let pseudonyms = pseudonyms.ok_or_else(|| Error::internal("personal columns without a key"))?;
+        let pseudonyms =
+            pseudonyms.ok_or_else(|| Error::internal("personal columns without a key"))?;
         for personal in &contract.personal {
             let domain = pseudonyms.domain(&personal.domain);
             let leaf = self.leaves.iter_mut().find(|leaf| leaf.path == personal.path);
             let text = leaf.filter(|leaf| matches!(leaf.data_type, Type::Text { .. }));
             text.ok_or_else(|| {
-                Error::usage(format!("{}: personal column `{}` is not a string", contract.file, personal.path))
+                Error::usage(format!(
+                    "{}: personal column `{}` is not a string",
+                    contract.file, personal.path
+                ))
             })?
             .domain = Some(domain);
         }
         Ok(())
     }
 
-    fn add(&mut self, contract: &Contract, fields: &[TypedField], path: &[String]) -> Result<usize> {
+    fn add(
+        &mut self,
+        contract: &Contract,
+        fields: &[TypedField],
+        path: &[String],
+    ) -> Result<usize> {
         let index = self.structs.len();
-        let names: Vec<Box<[u8]>> = fields.iter().map(|field| field.name.as_bytes().into()).collect();
+        let names: Vec<Box<[u8]>> =
+            fields.iter().map(|field| field.name.as_bytes().into()).collect();
         self.structs.push(Struct {
             path: path.to_vec(),
             by_name: (0..).zip(&names).map(|(i, name)| (name.clone(), i)).collect(),
@@ -134,7 +147,8 @@ impl Plan {
                 own.present.push(number);
             }
             if let Some(default) = contract.properties.get(&format!("lake.default.{dotted}")) {
-                own.defaults.push((number, default_of(contract, &dotted, default, &field.data_type)?));
+                own.defaults
+                    .push((number, default_of(contract, &dotted, default, &field.data_type)?));
             }
         }
         Ok(index)

@@ -17,11 +17,28 @@ fn decoder() -> Decoder {
 }
 
 fn rows(decoder: &mut Decoder) -> RecordBatch {
-    let names = ["id", "n", "small", "x", "ok", "at", "free", "any", "user_id", "version", "inner", "_rescued_data"];
+    let names = [
+        "id",
+        "n",
+        "small",
+        "x",
+        "ok",
+        "at",
+        "free",
+        "any",
+        "user_id",
+        "version",
+        "inner",
+        "_rescued_data",
+    ];
     let columns = decoder.finish().unwrap();
-    let fields: Vec<_> = names.iter().zip(&columns).map(|(name, column)| {
-        datafusion::arrow::datatypes::Field::new(*name, column.data_type().clone(), true)
-    }).collect();
+    let fields: Vec<_> = names
+        .iter()
+        .zip(&columns)
+        .map(|(name, column)| {
+            datafusion::arrow::datatypes::Field::new(*name, column.data_type().clone(), true)
+        })
+        .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
@@ -40,7 +57,10 @@ fn values_arrive_unchanged_and_neighbours_of_a_bad_record_stay() {
     assert_eq!(batch["id"].as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"), Some("c")]);
     assert_eq!(batch["n"].as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(-5), None]);
     assert_eq!(batch["any"].as_string::<i32>().value(0), r#"[1, {"k":2}]"#);
-    assert_eq!(batch["at"].as_primitive::<TimestampMicrosecondType>().value(0), 1_772_323_200_500_000);
+    assert_eq!(
+        batch["at"].as_primitive::<TimestampMicrosecondType>().value(0),
+        1_772_323_200_500_000
+    );
     let inner = batch["inner"].as_struct();
     assert_eq!(inner["b"].as_string::<i32>().value(0), "é😀");
     assert!(inner["a"].is_null(0) && !inner["a"].is_null(1) && inner["deep"].is_null(0));
@@ -130,20 +150,31 @@ fn grammar_agrees_with_serde_json() {
             let at = random.random_range(0..record.len());
             match random.random_range(0..3) {
                 0 => drop(record.remove(at)),
-                1 => record.insert(at, b"{}[]\",:\\0123456789.eE+-truefalsnu "[random.random_range(0..34)]),
+                1 => record.insert(
+                    at,
+                    b"{}[]\",:\\0123456789.eE+-truefalsnu "[random.random_range(0..34)],
+                ),
                 _ => record[at] = random.random_range(0x0a..0x7f),
             }
         }
         let reference: Result<serde_json::Value, _> = serde_json::from_slice(&record);
         let ours = decoder_of_any().decode(&record);
-        let grammar = !matches!(&ours, Err(Reject { class: Class::NotJson | Class::NotUtf8 | Class::TooDeep, .. }));
+        let grammar = !matches!(
+            &ours,
+            Err(Reject { class: Class::NotJson | Class::NotUtf8 | Class::TooDeep, .. })
+        );
         // A number beyond a double is JSON, and `serde_json` stops there.
         if reference.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
             continue;
         }
         let expected = reference.as_ref().is_ok_and(serde_json::Value::is_object);
-        let undecided = reference.is_err() && matches!(&ours, Err(Reject { class: Class::DuplicateField | Class::WrongType, .. }));
-        assert!(grammar == expected || undecided, "{}: {ours:?} {reference:?}", String::from_utf8_lossy(&record));
+        let undecided = reference.is_err()
+            && matches!(&ours, Err(Reject { class: Class::DuplicateField | Class::WrongType, .. }));
+        assert!(
+            grammar == expected || undecided,
+            "{}: {ours:?} {reference:?}",
+            String::from_utf8_lossy(&record)
+        );
         if grammar { taken += 1 } else { refused += 1 }
     }
     assert!(taken > 5_000 && refused > 5_000, "{taken} {refused}");

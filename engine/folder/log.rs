@@ -31,10 +31,19 @@ impl Log {
     /// Reads the log.
     pub async fn open(store: Arc<dyn ObjectStore>, table: &str, source: &str) -> Result<Self> {
         let prefix = Path::from(format!("{table}/{}", source.replace('/', "%2F")));
-        let mut log = Self { store, prefix, seen: Seen::default(), looked_up: HashMap::new(), compact: None, batches: BTreeMap::new() };
+        let mut log = Self {
+            store,
+            prefix,
+            seen: Seen::default(),
+            looked_up: HashMap::new(),
+            compact: None,
+            batches: BTreeMap::new(),
+        };
         let mut numbers = Vec::new();
         let mut listing = log.store.list(Some(&log.prefix));
-        while let Some(file) = listing.try_next().await.map_err(|cause| log.failed("list", cause))? {
+        while let Some(file) =
+            listing.try_next().await.map_err(|cause| log.failed("list", cause))?
+        {
             let name = file.location.filename().unwrap_or_default();
             if let Some(number) = name.strip_suffix(COMPACT_ENDING).and_then(|n| n.parse().ok()) {
                 log.compact = log.compact.max(Some(number));
@@ -98,9 +107,14 @@ impl Log {
 
     /// Writes a batch ahead; `false` if another run wrote one of this number first.
     pub async fn append(&mut self, batch: Batch) -> Result<bool> {
-        let bytes = serde_json::to_vec(&batch).map_err(|cause| Error::internal("a batch is no JSON").caused_by(cause))?;
+        let bytes = serde_json::to_vec(&batch)
+            .map_err(|cause| Error::internal("a batch is no JSON").caused_by(cause))?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&self.path(&format!("{:020}", batch.number)), bytes.into(), options).await {
+        match self
+            .store
+            .put_opts(&self.path(&format!("{:020}", batch.number)), bytes.into(), options)
+            .await
+        {
             Ok(_) => {
                 for range in &batch.ranges {
                     self.seen.add_recent(range.clone());
@@ -140,7 +154,8 @@ impl Log {
         let bytes = out.finish().map_err(failed)?;
         let path = self.path(&format!("{committed:020}{COMPACT_ENDING}"));
         self.store.put(&path, bytes.into()).await.map_err(|cause| self.failed("write", cause))?;
-        let old: Vec<i64> = self.batches.keys().copied().filter(|number| *number <= committed).collect();
+        let old: Vec<i64> =
+            self.batches.keys().copied().filter(|number| *number <= committed).collect();
         for number in old {
             self.delete(&format!("{number:020}")).await;
             self.batches.remove(&number);
@@ -172,7 +187,9 @@ impl Log {
     async fn each_compacted(&self, number: i64, mut each: impl FnMut(Range)) -> Result<()> {
         let path = self.path(&format!("{number:020}{COMPACT_ENDING}"));
         let bytes = self.get(&path).await?;
-        let broken = |cause: std::io::Error| Error::data(format!("the file _lake/{path} is broken")).caused_by(cause);
+        let broken = |cause: std::io::Error| {
+            Error::data(format!("the file _lake/{path} is broken")).caused_by(cause)
+        };
         let lines = BufReader::new(zstd::Decoder::new(bytes.as_ref()).map_err(broken)?).lines();
         for line in lines {
             let range = serde_json::from_str(&line.map_err(broken)?);

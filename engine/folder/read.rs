@@ -94,7 +94,8 @@ impl Reader {
         let counting = self.through(&range.path, 0..range.start, move |bytes| {
             let n = match format {
                 Format::Csv => csv_reader(bytes, packing).byte_records().count() as u64,
-                _ => count_newlines(unpacked(bytes, packing)).map_err(|cause| Error::io(&place, cause))?,
+                _ => count_newlines(unpacked(bytes, packing))
+                    .map_err(|cause| Error::io(&place, cause))?,
             };
             // The receiver waits below; it is gone only if the run is.
             let _ = sender.blocking_send(n);
@@ -111,7 +112,8 @@ impl Reader {
         F: FnOnce(Pipe) -> Result<()> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(2);
-        let worker = tokio::task::spawn_blocking(move || work(Pipe { receiver, rest: Bytes::new() }));
+        let worker =
+            tokio::task::spawn_blocking(move || work(Pipe { receiver, rest: Bytes::new() }));
         let mut at = range.start;
         let mut fetched = Ok(());
         while at < range.end {
@@ -130,7 +132,8 @@ impl Reader {
             at = end;
         }
         drop(sender);
-        let worked = worker.await.map_err(|cause| Error::internal("a reader broke").caused_by(cause))?;
+        let worked =
+            worker.await.map_err(|cause| Error::internal("a reader broke").caused_by(cause))?;
         fetched.and(worked)
     }
 }
@@ -231,15 +234,24 @@ impl Cutter {
         loop {
             let start = buffer.len();
             buffer.resize(start + CHUNK_BYTES, 0);
-            let read = fill(bytes.as_mut(), &mut buffer[start..]).map_err(|cause| damaged(packing, cause))?;
+            let read = fill(bytes.as_mut(), &mut buffer[start..])
+                .map_err(|cause| damaged(packing, cause))?;
             buffer.truncate(start + read);
             if first && self.next_record == 0 && buffer.starts_with(b"\xef\xbb\xbf") {
                 buffer.drain(..3);
             }
-            let end = if read == 0 { buffer.len() } else { memchr::memrchr(b'\n', &buffer).map_or(0, |at| at + 1) };
+            let end = if read == 0 {
+                buffer.len()
+            } else {
+                memchr::memrchr(b'\n', &buffer).map_or(0, |at| at + 1)
+            };
             if end == 0 && buffer.len() > RECORD_BYTES_MAX {
-                return Err(Error::data(format!("record {} is longer than {} MiB", self.next_record, RECORD_BYTES_MAX >> 20))
-                    .hint("remove the file from the landing folder, or cut the record out"));
+                return Err(Error::data(format!(
+                    "record {} is longer than {} MiB",
+                    self.next_record,
+                    RECORD_BYTES_MAX >> 20
+                ))
+                .hint("remove the file from the landing folder, or cut the record out"));
             }
             let rest = buffer.split_off(end);
             let mut lines = std::mem::replace(&mut buffer, rest);
@@ -256,11 +268,18 @@ impl Cutter {
         }
     }
 
-    fn csv(&mut self, bytes: Pipe, packing: Packing, skip: Skip, fields: &[TypedField]) -> Result<()> {
+    fn csv(
+        &mut self,
+        bytes: Pipe,
+        packing: Packing,
+        skip: Skip,
+        fields: &[TypedField],
+    ) -> Result<()> {
         let mut reader = csv_reader(bytes, packing);
         let broken = |cause: csv::Error| Error::data("the CSV cannot be read").caused_by(cause);
         let header = reader.byte_headers().map_err(broken)?.clone();
-        let columns: Vec<CsvColumn> = header.iter().map(|name| CsvColumn::new(name, fields)).collect();
+        let columns: Vec<CsvColumn> =
+            header.iter().map(|name| CsvColumn::new(name, fields)).collect();
         let mut lines = Vec::new();
         let mut record = csv::ByteRecord::new();
         let mut to_skip = match skip {
@@ -287,11 +306,14 @@ impl Cutter {
     fn parquet(&mut self, mut bytes: Pipe, packing: Packing) -> Result<()> {
         let failed = |cause: io::Error| Error::io("cannot buffer the Parquet file", cause);
         if packing != Packing::Plain {
-            return Err(Error::data("a packed Parquet file cannot be read").hint("Parquet is packed inside: land it as .parquet"));
+            return Err(Error::data("a packed Parquet file cannot be read")
+                .hint("Parquet is packed inside: land it as .parquet"));
         }
         let mut file = tempfile::tempfile().map_err(failed)?;
         io::copy(&mut bytes, &mut file).map_err(failed)?;
-        let broken = |cause: Box<dyn std::error::Error + Send + Sync>| Error::data("the Parquet file cannot be read").caused_by(cause);
+        let broken = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Error::data("the Parquet file cannot be read").caused_by(cause)
+        };
         let batches = ParquetRecordBatchReaderBuilder::try_new(file)
             .and_then(|builder| builder.with_batch_size(4096).build())
             .map_err(|cause| broken(cause.into()))?;
@@ -344,7 +366,10 @@ impl CsvColumn {
         let name = String::from_utf8_lossy(name);
         let name = name.trim_start_matches('\u{feff}').trim();
         let data_type = crate::contract::lookup(fields, name);
-        let bare = matches!(data_type, Some(Type::Boolean | Type::Int | Type::BigInt | Type::Double | Type::Json));
+        let bare = matches!(
+            data_type,
+            Some(Type::Boolean | Type::Int | Type::BigInt | Type::Double | Type::Json)
+        );
         Self { path: name.split('.').map(str::to_owned).collect(), bare }
     }
 }
@@ -367,7 +392,11 @@ fn csv_line(columns: &[CsvColumn], record: &csv::ByteRecord, out: &mut Vec<u8>) 
     let _ = out.write_all(b"\n");
 }
 
-fn insert(object: &mut serde_json::Map<String, serde_json::Value>, path: &[String], value: serde_json::Value) {
+fn insert(
+    object: &mut serde_json::Map<String, serde_json::Value>,
+    path: &[String],
+    value: serde_json::Value,
+) {
     match path {
         [] => {}
         [name] => {

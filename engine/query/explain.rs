@@ -1,7 +1,7 @@
 //! A planner's error, with its place in the file and the name that was probably meant.
 
-use datafusion::common::{Column, SchemaError};
 use datafusion::common::diagnostic::Diagnostic;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 
 use crate::mistake::{Mistake, byte_at, did_you_mean};
@@ -10,7 +10,9 @@ use crate::mistake::{Mistake, byte_at, did_you_mean};
 pub fn explain(file: &str, text: &str, error: &DataFusionError) -> Mistake {
     let root = error.find_root();
     let mut mistake = match root {
-        DataFusionError::SQL(error, _) => crate::contract::syntax_mistake(file, text, &error.to_string()),
+        DataFusionError::SQL(error, _) => {
+            crate::contract::syntax_mistake(file, text, &error.to_string())
+        }
         _ => Mistake::new(file, short(root)),
     };
     if let Some(diagnostic) = error.diagnostic() {
@@ -54,10 +56,13 @@ fn missing_column(mistake: Mistake, text: &str, field: &Column, valid: &[Column]
 /// The message without DataFusion's prefixes.
 fn short(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
-    let text = text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
+    let text =
+        text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
     let mut chars = text.chars();
     match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect::<String>().trim_end_matches('.').to_owned(),
+        Some(first) => {
+            first.to_lowercase().chain(chars).collect::<String>().trim_end_matches('.').to_owned()
+        }
         None => String::new(),
     }
 }

@@ -1,16 +1,8 @@
-//! What a result contains, whatever the order of its rows; and results that wait for a commit.
-
-use std::sync::Arc;
+//! What a result contains, whatever the order of its rows.
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
-use datafusion::datasource::TableProvider;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::error::{DataFusionError, Result};
-
-use crate::table::Files;
+use datafusion::error::Result;
 
 /// A hash of a bag of rows: equal bags have equal hashes, in any order and any batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,35 +42,4 @@ impl std::fmt::Display for ContentHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{:016x}{:016x}", self.n_rows, self.sums[0], self.sums[1])
     }
-}
-
-/// Written files as a table, their folders' partition values included.
-pub(super) fn staged(
-    root: &url::Url,
-    files: &Files,
-    schema: &SchemaRef,
-    partition_by: &[String],
-) -> Result<Arc<dyn TableProvider>> {
-    let mut urls = Vec::new();
-    for path in files.paths() {
-        let url = root.join(path).map_err(|cause| DataFusionError::External(Box::new(cause)))?;
-        urls.push(ListingTableUrl::parse(url)?);
-    }
-    let is_partition = |field: &Field| partition_by.contains(field.name());
-    let inside: Vec<Arc<Field>> = schema.fields().iter().filter(|field| !is_partition(field)).cloned().collect();
-    let outside = partition_by.iter().filter_map(|name| {
-        let field = schema.field_with_name(name).ok()?;
-        Some((name.clone(), field.data_type().clone()))
-    });
-    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
-        .with_file_extension(".parquet")
-        .with_table_partition_cols(outside.collect());
-    if urls.is_empty() {
-        let empty = datafusion::datasource::MemTable::try_new(Arc::clone(schema), vec![vec![]])?;
-        return Ok(Arc::new(empty));
-    }
-    let config = ListingTableConfig::new_with_multi_paths(urls)
-        .with_listing_options(options)
-        .with_schema(Arc::new(Schema::new(inside)));
-    Ok(Arc::new(ListingTable::try_new(config)?))
 }

@@ -17,7 +17,10 @@ const EPOCH_DAYS: i32 = 719_163;
 /// The function for one time zone.
 pub(super) fn reporting_date(tz: Tz) -> ScalarUDF {
     let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    ScalarUDF::from(ReportingDate { tz, signature: Signature::exact(vec![moment], Volatility::Immutable) })
+    ScalarUDF::from(ReportingDate {
+        tz,
+        signature: Signature::exact(vec![moment], Volatility::Immutable),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -42,7 +45,8 @@ impl ScalarUDFImpl for ReportingDate {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let moments = arrays[0].as_primitive::<TimestampMicrosecondType>();
-        let days: Date32Array = moments.iter().map(|us| us.and_then(|us| day(us, self.tz))).collect();
+        let days: Date32Array =
+            moments.iter().map(|us| us.and_then(|us| day(us, self.tz))).collect();
         Ok(ColumnarValue::Array(Arc::new(days)))
     }
 }

@@ -125,7 +125,8 @@ impl Table {
             .with_actions(actions)
             .build(Some(self.state()?), self.delta.log_store(), operation)
             .await;
-        let finished = finished.map_err(|cause| translate(format!("cannot commit to {}", self.name), cause))?;
+        let finished = finished
+            .map_err(|cause| translate(format!("cannot commit to {}", self.name), cause))?;
         Ok(finished.version())
     }
 
@@ -155,7 +156,10 @@ impl Table {
 
     /// Writes a checkpoint when it is due. A checkpoint that fails costs time later, not rows.
     async fn checkpoint(&mut self, version: u64) {
-        let interval = self.state().ok().map_or(10, |state| state.table_config().checkpoint_interval.map_or(10, NonZero::get));
+        let interval = self
+            .state()
+            .ok()
+            .map_or(10, |state| state.table_config().checkpoint_interval.map_or(10, NonZero::get));
         if version == 0 || version % interval != 0 {
             return;
         }
@@ -181,8 +185,10 @@ impl Outcome {
     pub fn version(self, who: &str) -> Result<u64> {
         match self {
             Self::Committed(version) => Ok(version),
-            Self::Lost => Err(Error::retry(format!("{who}: another run was faster, five times in a row"))
-                .hint("nothing is lost; run again, or leave it to the other run")),
+            Self::Lost => {
+                Err(Error::retry(format!("{who}: another run was faster, five times in a row"))
+                    .hint("nothing is lost; run again, or leave it to the other run"))
+            }
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use buoyant_kernel::expressions::Scalar;
 use datafusion::arrow::array::RecordBatch;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
-use buoyant_kernel::expressions::Scalar;
 use deltalake::kernel::Add;
 use deltalake::operations::get_num_idx_cols_and_stats_columns;
 use deltalake::parquet::basic::{Compression, Encoding, ZstdLevel};
-use deltalake::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use deltalake::parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder,
+};
 use deltalake::parquet::schema::types::ColumnPath;
 use indexmap::IndexMap;
 
@@ -69,8 +71,10 @@ impl fmt::Debug for Writer {
 impl Table {
     /// A writer for rows of the contract's schema.
     pub fn writer(&self, contract: &Contract) -> Result<Writer> {
-        let (n_indexed, stats_columns) =
-            get_num_idx_cols_and_stats_columns(Some(self.state()?.table_config()), std::collections::HashMap::new());
+        let (n_indexed, stats_columns) = get_num_idx_cols_and_stats_columns(
+            Some(self.state()?.table_config()),
+            std::collections::HashMap::new(),
+        );
         let config = WriterConfig::new(
             contract.schema(),
             contract.partition_by.clone(),
@@ -102,20 +106,29 @@ impl Writer {
     /// Writes rows, splitting them into the folders that they belong to.
     pub async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         let written = self.inner.write(rows).await;
-        written.map_err(|cause| super::translate(format!("cannot write files of {}", self.table), cause))
+        written.map_err(|cause| {
+            super::translate(format!("cannot write files of {}", self.table), cause)
+        })
     }
 
     /// Writes rows that all have the date `days` in the partition column `column`.
     pub async fn write_day(&mut self, rows: RecordBatch, column: &str, days: i32) -> Result<()> {
-        let values: IndexMap<String, Scalar> = std::iter::once((column.to_owned(), Scalar::Date(days))).collect();
+        let values: IndexMap<String, Scalar> =
+            std::iter::once((column.to_owned(), Scalar::Date(days))).collect();
         let written = self.inner.write_partition(rows, &values).await;
-        written.map_err(|cause| super::translate(format!("cannot write files of {}", self.table), cause))
+        written.map_err(|cause| {
+            super::translate(format!("cannot write files of {}", self.table), cause)
+        })
     }
 
     /// Closes the files.
     pub async fn close(self) -> Result<Files> {
         let adds = self.inner.close().await;
-        Ok(Files { adds: adds.map_err(|cause| super::translate(format!("cannot write files of {}", self.table), cause))? })
+        Ok(Files {
+            adds: adds.map_err(|cause| {
+                super::translate(format!("cannot write files of {}", self.table), cause)
+            })?,
+        })
     }
 
     /// Gives up: nothing is left behind but what closed files maintenance will find.
@@ -148,7 +161,11 @@ fn parquet_properties(contract: &Contract) -> WriterProperties {
 }
 
 /// Integers and times are written as differences: they grow slowly within a file.
-fn column_properties(mut builder: WriterPropertiesBuilder, field: &TypedField, above: &[String]) -> WriterPropertiesBuilder {
+fn column_properties(
+    mut builder: WriterPropertiesBuilder,
+    field: &TypedField,
+    above: &[String],
+) -> WriterPropertiesBuilder {
     let mut path = above.to_vec();
     path.push(field.name.clone());
     match &field.data_type {

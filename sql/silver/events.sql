@@ -18,7 +18,7 @@ WITH received_events AS (
     FROM bronze.events
 ),
 
--- Few events come twice, so only those are sorted.
+-- Few events come twice, so only those are sorted; a join holds its left side in memory, so they stand left.
 repeated_events AS (
     SELECT event_id
     FROM bronze.events
@@ -27,15 +27,16 @@ repeated_events AS (
 ),
 
 events AS (
-    SELECT *
-    FROM received_events
-    WHERE NOT EXISTS (SELECT 1 FROM repeated_events WHERE repeated_events.event_id = received_events.event_id)
+    SELECT received_events.*
+    FROM repeated_events
+    RIGHT JOIN received_events ON received_events.event_id = repeated_events.event_id
+    WHERE repeated_events.event_id IS NULL
     UNION ALL
-    SELECT *
-    FROM received_events
-    WHERE EXISTS (SELECT 1 FROM repeated_events WHERE repeated_events.event_id = received_events.event_id)
+    SELECT received_events.*
+    FROM repeated_events
+    JOIN received_events ON received_events.event_id = repeated_events.event_id
     QUALIFY row_number() OVER (
-        PARTITION BY event_id
+        PARTITION BY received_events.event_id
         ORDER BY
             collected_ts, sent_ts, event_ts, seq,
             family, type, mono_ms, session_id, playback_id, user_id, anonymous_id, device_id, video_id, content_version,

@@ -1,0 +1,19 @@
+//! The integration tests: one binary, one module a concern.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod crash;
+mod landing;
+mod mistakes;
+mod models;
+mod records;
+mod scenarios;
+mod support;
+mod tidy;
