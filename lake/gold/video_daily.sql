@@ -1,7 +1,7 @@
 -- One row per day, video, cut, country, device type and stream type: attempts, plays and what was watched.
 -- SET: playbacks in mode main, not test, that asked to play or played, by the day of their corrected start.
 -- Ads count over attempts, everything else over plays (a play, or view, started). All measures but revenue can be added up.
--- Parameters: engaged = 30 s of play time or a completion; completed = 95 % of the video up to its credits seen;
+-- Parameters: engaged = 30 s of play time or 95 % of the video seen; completed = 95 % of the video up to its credits seen;
 -- reached end = a complete event or 95 % of the duration as furthest position; 2 s tolerance for contiguous viewing.
 CREATE TABLE gold.video_daily (
     report_date           DATE      NOT NULL COMMENT 'Day of the corrected start of the playback, in the reporting time zone',
@@ -12,7 +12,7 @@ CREATE TABLE gold.video_daily (
     stream_type           STRING    NOT NULL COMMENT 'vod, live or low_latency_live',
     attempts              BIGINT    NOT NULL COMMENT 'Playbacks that asked to play or played',
     plays                 BIGINT    NOT NULL COMMENT 'Playbacks that started: views',
-    engaged_views         BIGINT    NOT NULL COMMENT 'Plays of 30 s or complete',
+    engaged_views         BIGINT    NOT NULL COMMENT 'Plays of 30 s, or of 95 % of the video',
     completes             BIGINT    NOT NULL COMMENT 'Plays of which 95 % was seen',
     reached_end           BIGINT    NOT NULL COMMENT 'Plays that reached the end, also by jumping there',
     continued_plays       BIGINT    NOT NULL COMMENT 'Plays that go on with an earlier playback',

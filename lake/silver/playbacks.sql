@@ -1,6 +1,6 @@
 -- One row per playback: an attempt to play one video on one player, with everything measured about it.
 -- Flags are 0, 1 or NULL (not known). Parameters: 2 s tolerance, 15 s play time at most for a jump, 5 min at most for a stall,
--- 1 s between the edges of a run, 30 s of play for an engaged view, 95 % for a completion and for the end.
+-- 1 s between the edges of a run, 30 s of play or 95 % of the video for an engaged view, 95 % for a completion and for the end.
 CREATE TABLE silver.playbacks (
     playback_id            STRING    NOT NULL COMMENT 'Playback: one attempt to play one video on one player',
     video_id               STRING    NOT NULL COMMENT 'Video',
@@ -31,7 +31,7 @@ CREATE TABLE silver.playbacks (
     playback_success_score INT                COMMENT '100 started, 50 left before it, 0 failed; NULL after a business exception or within 1 s',
     reached_end            INT                COMMENT '1: a complete event, or 95 % of the duration as furthest position; NULL without a duration',
     completed              INT                COMMENT '1: 95 % of the target seen; NULL without a duration',
-    engaged                INT       NOT NULL COMMENT '1: 30 s of play time, or completed',
+    engaged                INT       NOT NULL COMMENT '1: 30 s of play time, or 95 % of the video seen',
     attempted              INT       NOT NULL COMMENT '1: asked to play, or played',
     business_exception     INT       NOT NULL COMMENT '1: ended by a rule (rights, entitlement)',
     ended                  INT       NOT NULL COMMENT '1: a stop, a complete that does not loop or a fatal error was seen',

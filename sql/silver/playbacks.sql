@@ -8,7 +8,7 @@ media_is_conserved     = "(SELECT coalesce(sum(media_ms), 0) FROM this) = (SELEC
 ---*/
 
 -- A playback that nothing ended is closed at its last evidence: viewing is never invented.
--- Parameters: 15 s play time at most for a jump, 5 min at most for a stall, 30 s or a completion for an engaged view,
+-- Parameters: 15 s play time at most for a jump, 5 min at most for a stall, 30 s or 95 % of the video for an engaged view,
 -- 95 % of the video up to its credits for a completion, 95 % of its duration for its end.
 
 WITH playback_steps AS (
@@ -17,9 +17,10 @@ WITH playback_steps AS (
         max(CASE WHEN type = 'play' OR state = 'playing' THEN 1 ELSE 0 END)                  AS started,
         max(CASE WHEN type = 'play_request' OR type = 'play' OR state = 'playing' THEN 1 ELSE 0 END) AS attempted,
         min(startup_ms)                                                                      AS startup_reported_ms,
-        min(CASE WHEN type = 'play' THEN mono_ms END) - min(CASE WHEN type = 'play_request' THEN mono_ms END) AS startup_mono_ms,
-        min(CASE WHEN type = 'play' THEN ts_ms END) - min(CASE WHEN type = 'play_request' THEN ts_ms END)     AS startup_ts_ms,
-        min(CASE WHEN type IN ('play', 'play_request') AND mono_ms IS NULL THEN 0 ELSE 1 END) AS startup_has_mono,
+        first_value(mono_ms ORDER BY seq, ts_ms, event_id) FILTER (WHERE type = 'play')         AS play_mono_ms,
+        first_value(ts_ms ORDER BY seq, ts_ms, event_id) FILTER (WHERE type = 'play')           AS play_ts_ms,
+        first_value(mono_ms ORDER BY seq, ts_ms, event_id) FILTER (WHERE type = 'play_request') AS request_mono_ms,
+        first_value(ts_ms ORDER BY seq, ts_ms, event_id) FILTER (WHERE type = 'play_request')   AS request_ts_ms,
         sum(CASE WHEN type = 'buffer' AND phase = 'start' AND reason = 'stall' THEN 1 ELSE 0 END) AS stall_count,
         sum(CASE WHEN type = 'seek' THEN 1 ELSE 0 END)                                       AS seeks,
         sum(CASE WHEN type = 'pause' AND state = 'paused' THEN 1 ELSE 0 END)                 AS pauses,
@@ -79,7 +80,7 @@ measured_playbacks AS (
         starts.*,
         coalesce(steps.started, 0)            AS started,
         coalesce(steps.attempted, 0)          AS attempted,
-        coalesce(steps.startup_reported_ms, CASE WHEN steps.startup_has_mono = 1 THEN steps.startup_mono_ms ELSE steps.startup_ts_ms END) AS startup_ms,
+        coalesce(steps.startup_reported_ms, steps.play_mono_ms - steps.request_mono_ms, steps.play_ts_ms - steps.request_ts_ms) AS startup_ms,
         coalesce(steps.play_time_ms, 0)       AS play_time_ms,
         coalesce(steps.foreground_ms, 0)      AS foreground_ms,
         coalesce(steps.muted_ms, 0)           AS muted_ms,
@@ -153,7 +154,7 @@ SELECT
         ELSE 0
     END AS INT)                     AS completed,
     CAST(CASE
-        WHEN play_time_ms >= 30000 OR unique_media_ms * 100 >= completion_target_ms * 95 THEN 1
+        WHEN play_time_ms >= 30000 OR unique_media_ms * 100 >= duration_ms * 95 THEN 1
         ELSE 0
     END AS INT)                     AS engaged,
     CAST(attempted AS INT)          AS attempted,
