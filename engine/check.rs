@@ -67,8 +67,8 @@ impl Checker<'_> {
             {
                 self.mistakes.extend(mistakes);
             }
-            if !contract.sources.is_empty() {
-                if let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32]))) {
+            if !contract.sources.is_empty()
+                && let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32]))) {
                     let message = error.to_string();
                     let mut mistake = Mistake::new(
                         &contract.file,
@@ -77,7 +77,6 @@ impl Checker<'_> {
                     mistake.hint = error.hint_text().map(str::to_owned);
                     self.mistakes.push(mistake);
                 }
-            }
         }
         for path in self.project.files.keys() {
             let parts: Vec<&str> = path.trim_end_matches(".sql").split('/').collect();
@@ -118,7 +117,7 @@ impl Checker<'_> {
         }
         match self.project.contracts.get(&model.name) {
             _ if model.refresh == Refresh::View => {
-                self.query.register(&model.name, frame.into_view())?
+                self.query.register(&model.name, frame.into_view())?;
             }
             Some(contract) => self.fits(model, contract, &schema),
             None => {

@@ -203,25 +203,22 @@ impl Decoder {
         loop {
             cursor.whitespace();
             let key_start = cursor.at;
-            match self.key(index, before, cursor)? {
-                Some(field) => {
-                    before = usize::from(field) + 1;
-                    cursor.expect(b':')?;
-                    cursor.whitespace();
-                    self.field(index, field, cursor, depth)?;
-                }
-                None => {
-                    let key = key_start..cursor.at;
-                    cursor.expect(b':')?;
-                    cursor.whitespace();
-                    let start = cursor.at;
-                    cursor.skip(&mut self.scratch, depth)?;
-                    self.rescues.push(rescue::Rescue {
-                        within: index,
-                        key,
-                        value: start..cursor.at,
-                    });
-                }
+            if let Some(field) = self.key(index, before, cursor)? {
+                before = usize::from(field) + 1;
+                cursor.expect(b':')?;
+                cursor.whitespace();
+                self.field(index, field, cursor, depth)?;
+            } else {
+                let key = key_start..cursor.at;
+                cursor.expect(b':')?;
+                cursor.whitespace();
+                let start = cursor.at;
+                cursor.skip(&mut self.scratch, depth)?;
+                self.rescues.push(rescue::Rescue {
+                    within: index,
+                    key,
+                    value: start..cursor.at,
+                });
             }
             cursor.whitespace();
             match cursor.peek() {
@@ -329,10 +326,10 @@ impl Decoder {
                 values.push(i32::try_from(value).map_err(|_| out_of_range(&leaf.path, "32 bits"))?);
             }
             (Values::BigInt(values), Some(b'-' | b'0'..=b'9')) => {
-                values.push(integer(&leaf.path, cursor.number()?)?)
+                values.push(integer(&leaf.path, cursor.number()?)?);
             }
             (Values::Double(values), Some(b'-' | b'0'..=b'9')) => {
-                values.push(double(&leaf.path, cursor.number()?)?)
+                values.push(double(&leaf.path, cursor.number()?)?);
             }
             (Values::Boolean(values), Some(b't')) => {
                 cursor.literal("true")?;

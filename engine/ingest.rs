@@ -41,7 +41,7 @@ pub async fn ingest(world: &World, contract: &Contract, settled_ms: Option<i64>)
     for source in &contract.sources {
         match source.kind {
             SourceKind::Folder => {
-                ingest_folder(world, contract, source, settled_ms, &mut total).await?
+                ingest_folder(world, contract, source, settled_ms, &mut total).await?;
             }
             SourceKind::Kafka => {
                 if world.settings.get("kafka.brokers").is_some() {

@@ -185,14 +185,14 @@ impl Intake {
             }
         };
         let time = |us: Option<i64>| -> ArrayRef {
-            let values = TimestampMicrosecondArray::from_iter(std::iter::repeat_n(us, n));
+            let values: TimestampMicrosecondArray = std::iter::repeat_n(us, n).collect();
             Arc::new(values.with_timezone("UTC"))
         };
         let days =
             i32::try_from(self.ingested_at_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
         vec![
             text(origin.topic),
-            Arc::new(Int32Array::from_iter(std::iter::repeat_n(origin.partition, n))),
+            Arc::new(std::iter::repeat_n(origin.partition, n).collect::<Int32Array>()),
             Arc::new(Int64Array::from_iter_values(pending.iter().map(|(position, _)| *position))),
             time(origin.record_ts_us),
             time(Some(self.ingested_at_us)),

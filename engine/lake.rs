@@ -41,7 +41,7 @@ impl Lake {
 
     /// Opens a table at its newest version; `None` if nothing has made it yet.
     pub async fn table(&self, name: &TableName) -> Result<Option<Table>> {
-        if self.missing_folder(&self.table_url(name)?) {
+        if Self::missing_folder(&self.table_url(name)?) {
             return Ok(None);
         }
         Table::open(name, &self.table_url(name)?, &self.options, None).await
@@ -59,21 +59,21 @@ impl Lake {
             return Ok(table);
         }
         let url = self.table_url(&contract.name)?;
-        self.make_folder(&url)?;
+        Self::make_folder(&url)?;
         Table::create(contract, &url, &self.options).await
     }
 
     /// The store of our own files under the root, rooted at `<root>/_lake`.
     pub fn own_store(&self) -> Result<Arc<dyn ObjectStore>> {
         let url = join(&self.root, "_lake/")?;
-        self.make_folder(&url)?;
+        Self::make_folder(&url)?;
         open_store(&url, &self.options)
     }
 
     /// The store of a folder below the landing place; `None` if there is no such folder.
     pub fn landing_store(&self, folder: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
         let url = join(&self.landing, &format!("{folder}/"))?;
-        if self.missing_folder(&url) {
+        if Self::missing_folder(&url) {
             return Ok(None);
         }
         open_store(&url, &self.options).map(Some)
@@ -110,11 +110,11 @@ impl Lake {
         join(&self.root, &format!("{}/{}/", name.layer, name.table))
     }
 
-    fn missing_folder(&self, url: &Url) -> bool {
+    fn missing_folder(url: &Url) -> bool {
         url.to_file_path().is_ok_and(|path| !path.is_dir())
     }
 
-    fn make_folder(&self, url: &Url) -> Result<()> {
+    fn make_folder(url: &Url) -> Result<()> {
         match url.to_file_path() {
             Ok(path) => std::fs::create_dir_all(&path).map_err(|cause| {
                 Error::io(format!("cannot make the folder {}", path.display()), cause)

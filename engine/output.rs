@@ -37,9 +37,9 @@ pub struct Printer<W: Write + Send> {
 
 enum Sink<W: Write + Send> {
     Table { out: W, batches: Vec<RecordBatch>, n_rows: usize, schema: SchemaRef },
-    Json(arrow_json::Writer<W, arrow_json::writer::JsonArray>),
-    Ndjson(arrow_json::Writer<W, arrow_json::writer::LineDelimited>),
-    Csv(csv::Writer<W>),
+    Json(Box<arrow_json::Writer<W, arrow_json::writer::JsonArray>>),
+    Ndjson(Box<arrow_json::Writer<W, arrow_json::writer::LineDelimited>>),
+    Csv(Box<csv::Writer<W>>),
     Parquet(Box<ArrowWriter<W>>),
 }
 
@@ -65,14 +65,14 @@ impl<W: Write + Send> Printer<W> {
                 n_rows: 0,
                 schema: SchemaRef::clone(schema),
             },
-            Format::Json => Sink::Json(json().build(out)),
-            Format::Ndjson => Sink::Ndjson(json().build(out)),
+            Format::Json => Sink::Json(Box::new(json().build(out))),
+            Format::Ndjson => Sink::Ndjson(Box::new(json().build(out))),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
                 writer
                     .write_record(schema.fields().iter().map(|field| field.name()))
                     .map_err(failed)?;
-                Sink::Csv(writer)
+                Sink::Csv(Box::new(writer))
             }
             Format::Parquet => Sink::Parquet(Box::new(
                 ArrowWriter::try_new(out, SchemaRef::clone(schema), None).map_err(failed)?,

@@ -1,4 +1,4 @@
-//! Runs SQL on tables at pinned versions. The door to DataFusion's planner.
+//! Runs SQL on tables at pinned versions. The door to `DataFusion`'s planner.
 
 use std::path::Path;
 use std::sync::Arc;

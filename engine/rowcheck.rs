@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::contract::{Check, Contract, OnViolation};
@@ -62,8 +63,7 @@ impl RowChecks {
                 expression.data_type(schema.as_ref()).map(|data_type| (expression, data_type))
             });
             match planned {
-                Ok((expression, data_type))
-                    if data_type == datafusion::arrow::datatypes::DataType::Boolean =>
+                Ok((expression, DataType::Boolean)) =>
                 {
                     checks.push((check.clone(), expression));
                 }

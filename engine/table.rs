@@ -203,7 +203,7 @@ impl Table {
         Ok(())
     }
 
-    /// The table as DataFusion reads it, frozen at this version.
+    /// The table as `DataFusion` reads it, frozen at this version.
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
         provider::provider(&self.delta).map_err(|cause| {
             Error::retry(format!("cannot read table {}", self.name)).caused_by(cause)

@@ -66,9 +66,9 @@ fn playbacks_are_right(lake: &Lake) {
     let mut wrong = Vec::new();
     for (playback, columns) in expected()["playbacks"].as_object().unwrap() {
         for (column, value) in columns.as_object().unwrap() {
-            let row = found.get(playback.as_str()).copied().unwrap_or(&Value::Null);
-            if row.get(column) != Some(value) {
-                wrong.push(format!("{playback}.{column}: {:?} is not {value}", row.get(column)));
+            let is = found.get(playback.as_str()).and_then(|row| row.get(column));
+            if is != Some(value) {
+                wrong.push(format!("{playback}.{column}: {is:?} is not {value}"));
             }
         }
     }

@@ -62,7 +62,7 @@ pub(crate) async fn prompt(
             "\\refresh" => tables = Tables::open(world, versions).await?,
             command if command.starts_with("\\d") => describe(&tables, command[2..].trim()).await,
             command if command.starts_with('\\') => {
-                say(&format!("there is no {command}; \\? shows what there is"))
+                say(&format!("there is no {command}; \\? shows what there is"));
             }
             _ => answer(&tables, line, output, timing).await,
         }
@@ -78,7 +78,7 @@ async fn answer(tables: &Tables, line: &str, output: Output, timing: bool) {
         let started = Instant::now();
         match tables.print(&query, output).await {
             Ok(n_rows) if timing => {
-                say(&format!("{n_rows} rows in {} ms", started.elapsed().as_millis()))
+                say(&format!("{n_rows} rows in {} ms", started.elapsed().as_millis()));
             }
             Ok(n_rows) => say(&format!("{n_rows} rows")),
             Err(error) => say(&error.report()),

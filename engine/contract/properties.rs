@@ -135,7 +135,7 @@ const EXACT: &[&str] = &[
 const PREFIXES: &[&str] = &["lake.default.", "lake.else.", "lake.comment."];
 
 /// Why a property may not be set, if it may not.
-pub fn objection(name: &str, value: &str) -> Option<String> {
+pub(super) fn objection(name: &str, value: &str) -> Option<String> {
     match name {
         "delta.setTransactionRetentionDuration" => {
             return Some(
@@ -153,12 +153,12 @@ pub fn objection(name: &str, value: &str) -> Option<String> {
 }
 
 /// Property names, for suggestions.
-pub fn known() -> impl Iterator<Item = &'static str> {
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
     EXACT.iter().copied()
 }
 
 /// The parts of a comma-separated property.
-pub fn parts<'a>(properties: &'a BTreeMap<String, String>, name: &str) -> Vec<&'a str> {
+pub(super) fn parts<'a>(properties: &'a BTreeMap<String, String>, name: &str) -> Vec<&'a str> {
     let text = properties.get(name).map_or("", String::as_str);
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
 }

@@ -71,11 +71,10 @@ impl Type {
             Sql::Int(_) | Sql::Integer(_) => Self::Int,
             Sql::BigInt(_) => Self::BigInt,
             Sql::Double(_) | Sql::DoublePrecision | Sql::Float64 => Self::Double,
-            Sql::String(_) | Sql::Text => Self::Text { max: None },
+            Sql::String(_) | Sql::Text | Sql::Varchar(None) => Self::Text { max: None },
             Sql::Varchar(Some(CharacterLength::IntegerLength { length, .. })) => {
                 Self::Text { max: Some(*length) }
             }
-            Sql::Varchar(None) => Self::Text { max: None },
             Sql::JSON => Self::Json,
             Sql::Timestamp(..) => Self::Timestamp,
             Sql::Date => Self::Date,

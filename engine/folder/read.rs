@@ -132,9 +132,9 @@ impl Reader {
             at = end;
         }
         drop(sender);
-        let worked =
+        let result =
             worker.await.map_err(|cause| Error::internal("a reader broke").caused_by(cause))?;
-        fetched.and(worked)
+        fetched.and(result)
     }
 }
 

@@ -18,11 +18,10 @@ pub fn explain(file: &str, text: &str, error: &DataFusionError) -> Mistake {
     if let Some(diagnostic) = error.diagnostic() {
         mistake = place(mistake, text, diagnostic);
     }
-    if let DataFusionError::SchemaError(schema_error, _) = root {
-        if let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref() {
+    if let DataFusionError::SchemaError(schema_error, _) = root
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref() {
             mistake = missing_column(mistake, text, field, valid_fields);
         }
-    }
     mistake
 }
 
@@ -53,7 +52,7 @@ fn missing_column(mistake: Mistake, text: &str, field: &Column, valid: &[Column]
     mistake
 }
 
-/// The message without DataFusion's prefixes.
+/// The message without `DataFusion`'s prefixes.
 fn short(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let text =

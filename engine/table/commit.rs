@@ -160,7 +160,7 @@ impl Table {
             .state()
             .ok()
             .map_or(10, |state| state.table_config().checkpoint_interval.map_or(10, NonZero::get));
-        if version == 0 || version % interval != 0 {
+        if version == 0 || !version.is_multiple_of(interval) {
             return;
         }
         if let Err(cause) = deltalake::checkpoints::create_checkpoint(&self.delta, None).await {

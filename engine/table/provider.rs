@@ -1,4 +1,4 @@
-//! A Delta table as DataFusion reads it: one version, plain types, a LIMIT that counts.
+//! A Delta table as `DataFusion` reads it: one version, plain types, a LIMIT that counts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl TableProvider for Frozen {
     }
 }
 
-/// Passes rows through and refuses to take a LIMIT, so that DataFusion keeps its own above.
+/// Passes rows through and refuses to take a LIMIT, so that `DataFusion` keeps its own above.
 #[derive(Debug)]
 struct LimitBarrier(Arc<dyn ExecutionPlan>);
 

@@ -1,0 +1,224 @@
+//! What lands in a folder and how often it is read: once, whatever happens to the file.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Lake, gzip, zstandard};
+
+const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
+
+const COUNT: &str = "SELECT count(*) AS n FROM bronze.events";
+
+/// Some lines of the events, each with its newline.
+fn lines(from: usize, to: usize) -> String {
+    EVENTS.lines().skip(from).take(to - from).map(|line| format!("{line}\n")).collect()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// The log of a table: one file a version.
+fn versions(lake: &Lake, table: &str) -> Vec<PathBuf> {
+    crate::support::below(&lake.root().join(table.replace('.', "/")).join("_delta_log"))
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_says_so() {
+    let lake = Lake::new();
+    lake.land("events/a.ndjson", lines(0, 100).as_bytes());
+    lake.ok(&["run", "all"]);
+    let tables = lake.tables(&["bronze", "silver", "gold"]);
+    let before: Vec<_> = tables.iter().map(|table| versions(&lake, table)).collect();
+    let output = lake.ok(&["run", "all"]);
+    for line in output.stderr.lines().filter(|line| line.starts_with("  ")) {
+        assert!(line.ends_with("up to date"), "{line}");
+    }
+    assert!(output.stderr.contains("gold.video_retention"), "{}", output.stderr);
+    assert!(output.stdout.is_empty(), "data goes to stdout, news to stderr: {}", output.stdout);
+    let after: Vec<_> = tables.iter().map(|table| versions(&lake, table)).collect();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_file_that_has_grown_goes_on_where_it_was() {
+    let lake = Lake::new();
+    let path = lake.land("events/a.ndjson", lines(0, 20).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    append(&path, lines(20, 50).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    append(&path, lines(50, 51).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let numbers = "SELECT count(*) AS rows, min(_offset) AS first, max(_offset) AS last, count(DISTINCT _offset) AS positions FROM bronze.events";
+    let row = &lake.rows(numbers)[0];
+    assert_eq!(row["rows"], 51);
+    assert_eq!((&row["first"], &row["last"]), (&0.into(), &50.into()), "positions count on");
+    assert_eq!(row["positions"], 51);
+}
+
+#[test]
+fn a_packed_file_that_has_grown_goes_on_where_it_was() {
+    let lake = Lake::new();
+    let gz = lake.land("events/a.ndjson.gz", &gzip(lines(0, 20).as_bytes()));
+    let zst = lake.land("events/b.ndjson.zst", &zstandard(lines(20, 40).as_bytes()));
+    lake.ok(&["run", "bronze"]);
+    append(&gz, &gzip(lines(40, 50).as_bytes()));
+    append(&zst, &zstandard(lines(50, 60).as_bytes()));
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 60);
+    let distinct = "SELECT count(DISTINCT concat(_source_file, CAST(_offset AS VARCHAR))) AS n FROM bronze.events";
+    assert_eq!(lake.number(distinct), 60);
+}
+
+#[test]
+fn a_line_that_is_still_being_written_waits_until_it_is_whole() {
+    let lake = Lake::new();
+    let last = lines(10, 11);
+    let (begin, rest) = last.trim_end().split_at(100);
+    let path = lake.land("events/a.ndjson", (lines(0, 10) + begin).as_bytes());
+    lake.run(&["run", "bronze"]).says(0, &["events/a.ndjson", "no whole line yet"]);
+    assert_eq!(lake.number(COUNT), 10);
+    append(&path, rest.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 11, "a whole object counts without its newline");
+    append(&path, b"\n");
+    lake.ok(&["run", "bronze"]);
+    append(&path, lines(11, 12).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 12);
+    assert_eq!(lake.number("SELECT max(_offset) AS n FROM bronze.events"), 11);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.quarantine"), 0);
+}
+
+#[test]
+fn a_file_that_was_replaced_is_a_loud_stop_that_names_it() {
+    let lake = Lake::new();
+    let path = lake.land("events/a.ndjson", lines(0, 20).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    for other in [lines(100, 150), lines(100, 105), String::new()] {
+        std::fs::write(&path, other).unwrap();
+        lake.run(&["run", "bronze"]).says(1, &["events/a.ndjson", "other content", "hint:"]);
+    }
+    assert_eq!(lake.number(COUNT), 20, "what was read stays");
+    std::fs::write(&path, lines(0, 20)).unwrap();
+    lake.ok(&["run", "bronze"]);
+    std::fs::remove_file(&path).unwrap();
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 20, "a file may go once it was read");
+}
+
+#[test]
+fn names_of_unfinished_files_are_left_alone_until_they_are_renamed() {
+    let lake = Lake::new();
+    let unfinished =
+        ["a.ndjson.tmp", "b.ndjson.part", "_c.ndjson", ".d.ndjson", "_e/f.ndjson", ".g/h.ndjson"];
+    for (i, name) in unfinished.iter().enumerate() {
+        lake.land(&format!("events/{name}"), lines(i, i + 1).as_bytes());
+    }
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 0);
+    let begun = lake.land("events/a.ndjson.tmp", lines(0, 1).as_bytes());
+    std::fs::rename(&begun, begun.with_file_name("a.ndjson")).unwrap();
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 1);
+}
+
+#[test]
+fn a_file_of_another_format_is_named_and_the_others_are_read() {
+    let lake = Lake::new();
+    lake.land("events/readme.txt", b"hello");
+    lake.land("events/table.xlsx", b"PK");
+    lake.land("events/noending", b"{}");
+    lake.land("events/a.ndjson", lines(0, 3).as_bytes());
+    let output = lake.run(&["run", "bronze"]);
+    output.says(0, &["events/readme.txt", "events/table.xlsx", "events/noending", ".ndjson"]);
+    assert_eq!(lake.number(COUNT), 3);
+}
+
+#[test]
+fn a_damaged_file_stops_the_run_and_the_hint_gets_it_going_again() {
+    for name in ["b.ndjson.gz", "b.jsonl.zst", "b.parquet"] {
+        let lake = Lake::new();
+        lake.land("events/a.ndjson", lines(0, 5).as_bytes());
+        let damaged = lake.land(&format!("events/{name}"), b"this is nothing of the sort");
+        lake.run(&["run", "bronze"]).says(1, &[&format!("events/{name}")]);
+        std::fs::remove_file(damaged).unwrap();
+        lake.land("events/c.ndjson", lines(5, 9).as_bytes());
+        lake.ok(&["run", "bronze"]);
+        assert_eq!(lake.number(COUNT), 9, "{name}");
+    }
+}
+
+#[test]
+fn blank_lines_windows_line_ends_and_a_byte_order_mark_are_no_faults() {
+    let lake = Lake::new();
+    let text = lines(0, 4).replace('\n', "\r\n\r\n");
+    lake.land("events/a.ndjson", ["\u{feff}", &text, "\n  \n"].concat().as_bytes());
+    lake.land("events/empty.ndjson", b"");
+    lake.ok(&["run", "bronze"]);
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 4);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.quarantine"), 0);
+}
+
+#[test]
+fn a_null_in_csv_or_parquet_is_a_field_that_is_there() {
+    let lake = Lake::new();
+    let header = "schema_version,event_id,family,type,event_ts,session_id,anonymous_id,app_id,platform,device_type,playback_id,video_id,seq,video.state,video.position_ms";
+    let row =
+        "1,e1,video,play_request,2026-03-01T12:00:00Z,s1,a1,web,web,desktop,p1,v1,0,preloading,";
+    lake.land("events/a.csv", format!("{header}\n{row}\n").as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let quarantine = lake.rows("SELECT error_message FROM bronze.quarantine");
+    assert!(quarantine.is_empty(), "{quarantine:?}");
+    assert_eq!(lake.number(COUNT), 1);
+}
+
+#[test]
+fn a_broken_row_of_csv_is_in_quarantine_as_json_and_its_neighbours_stay() {
+    let lake = Lake::new();
+    let header = "video_id,title,duration_ms,is_live";
+    let rows = ["v1,\"One, two\",1000,true", "v2,Two,long,false", "v3,Three,,", ",Four,1,false"];
+    lake.land("videos/a.csv", format!("{header}\n{}\n", rows.join("\n")).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let taken = lake
+        .rows("SELECT video_id, title, duration_ms, is_live FROM bronze.videos ORDER BY video_id");
+    assert_eq!(taken.len(), 2, "{taken:?}");
+    assert_eq!(taken[0]["title"], "One, two");
+    assert_eq!((&taken[0]["duration_ms"], &taken[0]["is_live"]), (&1000.into(), &true.into()));
+    assert!(taken[1]["duration_ms"].is_null() && taken[1]["is_live"].is_null(), "{}", taken[1]);
+    let broken =
+        lake.rows("SELECT position, error_class, raw FROM bronze.quarantine ORDER BY position");
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert_eq!((&broken[0]["position"], &broken[1]["position"]), (&1.into(), &3.into()));
+    let raw = hex::decode(broken[0]["raw"].as_str().unwrap()).unwrap();
+    let raw: serde_json::Value = serde_json::from_slice(&raw).unwrap();
+    assert_eq!(raw["duration_ms"], "long", "{raw}");
+}
+
+#[test]
+fn the_log_of_batches_is_folded_and_nothing_is_read_twice() {
+    let mut lake = Lake::new();
+    lake.set("LAKE_INGEST_BATCH_SIZE", "1B");
+    for i in 0..250 {
+        lake.land(&format!("events/{i:03}.ndjson"), lines(i, i + 1).as_bytes());
+    }
+    lake.ok(&["run", "bronze"]);
+    lake.ok(&["run", "bronze"]);
+    let log = crate::support::below(&lake.root().join("_lake/bronze.events"));
+    assert!(log.len() < 200, "{} files after 250 batches", log.len());
+    for i in 250..255 {
+        lake.land(&format!("events/{i:03}.ndjson"), lines(i, i + 1).as_bytes());
+    }
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 255);
+    assert_eq!(lake.number("SELECT count(DISTINCT _source_file) AS n FROM bronze.events"), 255);
+    // A file of the folded part is still known: it may grow, and may not be replaced.
+    lake.land("events/003.ndjson", lines(3, 5).as_bytes());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 256);
+    lake.land("events/004.ndjson", lines(7, 9).as_bytes());
+    lake.run(&["run", "bronze"]).says(1, &["events/004.ndjson"]);
+}
