@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
+use datafusion::arrow::datatypes::Schema;
 
-use crate::contract::{Contract, TableName};
+use crate::contract::{Contract, TableName, sql_type};
 use crate::decode::Decoder;
 use crate::error::Result;
 use crate::mistake::{Files, Mistake};
@@ -68,15 +68,16 @@ impl Checker<'_> {
                 self.mistakes.extend(mistakes);
             }
             if !contract.sources.is_empty()
-                && let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32]))) {
-                    let message = error.to_string();
-                    let mut mistake = Mistake::new(
-                        &contract.file,
-                        message.trim_start_matches(&format!("{}: ", contract.file)),
-                    );
-                    mistake.hint = error.hint_text().map(str::to_owned);
-                    self.mistakes.push(mistake);
-                }
+                && let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32])))
+            {
+                let message = error.to_string();
+                let mut mistake = Mistake::new(
+                    &contract.file,
+                    message.trim_start_matches(&format!("{}: ", contract.file)),
+                );
+                mistake.hint = error.hint_text().map(str::to_owned);
+                self.mistakes.push(mistake);
+            }
         }
         for path in self.project.files.keys() {
             let parts: Vec<&str> = path.trim_end_matches(".sql").split('/').collect();
@@ -181,30 +182,4 @@ fn draft(model: &Model, schema: &Schema) -> String {
         })
         .collect();
     format!("-- {about}\nCREATE TABLE {} (\n{}\n);\n", model.name, columns.join(",\n"))
-}
-
-fn sql_type(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
-            "INT".to_owned()
-        }
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "BIGINT".to_owned(),
-        DataType::Float32 | DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
-        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "TIMESTAMP".to_owned(),
-        DataType::Timestamp(..) => {
-            "TIMESTAMP /* cast to microseconds UTC in the query */".to_owned()
-        }
-        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BINARY".to_owned(),
-        DataType::Struct(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .map(|field| format!("{} {}", field.name(), sql_type(field.data_type())))
-                .collect();
-            format!("STRUCT<{}>", fields.join(", "))
-        }
-        _ => "STRING".to_owned(),
-    }
 }

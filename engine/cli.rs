@@ -130,6 +130,7 @@ pub(crate) fn main() -> u8 {
         }
     };
     log_to_stderr(&arguments.global);
+    report_panics();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build();
     let result = runtime.map_err(|cause| Error::io("cannot start", cause)).and_then(|runtime| {
@@ -178,7 +179,8 @@ async fn interrupt() {
 }
 
 async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
-    let common = Common { global: arguments.global, stop };
+    let following = matches!(&arguments.command, Command::Run(run) if run.follows());
+    let common = Common { global: arguments.global, stop, following };
     match arguments.command {
         Command::Demo(demo) => demo.run(&common).await,
         Command::Init(init) => init.run(&common),
@@ -205,8 +207,10 @@ fn log_to_stderr(global: &Global) {
         (_, 1) => "info",
         _ => "debug",
     };
+    // A conflict that we handle is an error to delta-rs: only -v shows what it says.
+    let library = if global.verbose == 0 { ",deltalake_core=off" } else { "" };
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "{level},engine={level},buoyant_kernel=off,delta_kernel=off"
+        "{level},engine={level},buoyant_kernel=off,delta_kernel=off{library}"
     ));
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -216,6 +220,18 @@ fn log_to_stderr(global: &Global) {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),
     }
+}
+
+/// A panic is a bug, and is reported in a line. delta-rs panics, and catches it, when it gives up
+/// an upload that has failed already: that is no news.
+fn report_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or("", |location| location.file());
+        if !place.ends_with("object_store-0.13.2/src/buffered.rs") {
+            default(panic);
+        }
+    }));
 }
 
 /// Prints data for people or programs: stdout. Who closes the pipe has seen enough.

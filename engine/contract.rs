@@ -15,7 +15,7 @@ mod types;
 pub use parse::parse;
 pub(crate) use parse::{leading_comment, lookup, syntax_mistake};
 pub use properties::{OnViolation, Personal, Source, SourceKind, Violation};
-pub use types::{Type, TypedField};
+pub use types::{Type, TypedField, sql_type};
 
 /// The name of a table: `silver.events`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,8 +164,8 @@ impl Contract {
                 return Err(format!(
                     "column `{}` is {} in the contract, and {} in the query",
                     promised.name(),
-                    promised.data_type(),
-                    planned.data_type()
+                    sql_type(promised.data_type()),
+                    sql_type(planned.data_type())
                 ));
             }
         }

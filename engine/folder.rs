@@ -10,6 +10,7 @@ use crate::batchlog::{Known, MARK_BYTES, Range, mark};
 use crate::contract::Source;
 use crate::error::{Error, Result};
 
+mod csv_line;
 mod log;
 mod read;
 pub use log::Log;
@@ -67,6 +68,8 @@ pub struct Folder {
     /// The source as the contract names it: `folder:events`.
     pub source: Source,
     store: Arc<dyn ObjectStore>,
+    /// A folder for buffers, if the system's is not wanted.
+    scratch: Option<Arc<tempfile::TempDir>>,
 }
 
 /// What a look into the folder found.
@@ -76,12 +79,26 @@ pub struct Found {
     pub ranges: Vec<Range>,
     /// Remarks for people: files of other formats, lines still being written.
     pub remarks: Vec<String>,
+    /// Whether there is no file at all.
+    pub is_empty: bool,
 }
 
 impl Folder {
-    /// The folder of `source` in its store.
-    pub fn new(source: Source, store: Arc<dyn ObjectStore>) -> Self {
-        Self { source, store }
+    /// The folder of `source` in its store; buffers go to `scratch`, or the system's folder.
+    pub fn new(
+        source: Source,
+        store: Arc<dyn ObjectStore>,
+        scratch: Option<tempfile::TempDir>,
+    ) -> Self {
+        Self { source, store, scratch: scratch.map(Arc::new) }
+    }
+
+    /// A file for bytes that must be read from both ends; it goes when it is closed.
+    fn buffer(&self) -> std::io::Result<std::fs::File> {
+        match &self.scratch {
+            Some(folder) => tempfile::tempfile_in(folder.path()),
+            None => tempfile::tempfile(),
+        }
     }
 
     /// Looks for new files and for files that have grown.
@@ -93,11 +110,13 @@ impl Folder {
     pub async fn look(&self, log: &mut Log, settled_before_ms: Option<i64>) -> Result<Found> {
         let mut found = Found::default();
         let mut candidates = Vec::new();
+        let mut n_files = 0;
         let mut listing = self.store.list(None);
         while let Some(file) =
             listing.try_next().await.map_err(|cause| self.failed("list", &cause))?
         {
             let path = file.location.to_string();
+            n_files += 1;
             let modified_ms = file.last_modified.timestamp_millis();
             if unfinished(&path) || settled_before_ms.is_some_and(|before| modified_ms > before) {
                 continue;
@@ -112,6 +131,9 @@ impl Folder {
             if log.seen().known(&path, file.size, modified_ms) != Known::Unchanged {
                 candidates.push((path, file.size, modified_ms));
             }
+        }
+        if n_files == 0 {
+            found.is_empty = true;
         }
         candidates.sort();
         log.look_up(candidates.iter().map(|(path, ..)| path.as_str())).await?;
@@ -207,7 +229,12 @@ impl Folder {
         let location = Path::parse(path).map_err(|cause| {
             Error::data(format!("{}: no path", self.place(path))).caused_by(cause)
         })?;
-        self.store.get_range(&location, range).await.map_err(|cause| self.failed(path, &cause))
+        self.store.get_range(&location, range).await.map_err(|cause| match cause {
+            object_store::Error::NotFound { .. } => {
+                Error::data(format!("{} is gone", self.place(path)))
+            }
+            cause => self.failed(path, &cause),
+        })
     }
 
     /// A file's name for messages and `_source_file`: below the landing place.

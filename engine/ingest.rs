@@ -38,6 +38,9 @@ const BATCH_FILES: usize = 10_000;
 pub async fn ingest(world: &World, contract: &Contract, settled_ms: Option<i64>) -> Result<Step> {
     let started = Instant::now();
     let mut total = Total::default();
+    // Both tables are there for SQL even before the first record.
+    total.version = Some(world.lake.open_or_create(contract).await?.version());
+    world.lake.open_or_create(&quarantine::contract()?).await?;
     for source in &contract.sources {
         match source.kind {
             SourceKind::Folder => {
@@ -84,12 +87,18 @@ async fn ingest_folder(
         world.remark(format!("{}: no folder {place} yet, nothing to read there", contract.name));
         return Ok(());
     };
-    let job = Job::new(world, contract, Folder::new(source.clone(), store))?;
+    let scratch = match world.lake.local_root() {
+        Some(_) => Some(world.lake.scratch_folder()?),
+        None => None,
+    };
+    let job = Job::new(world, contract, Folder::new(source.clone(), store, scratch))?;
     let settled_before_ms = settled_ms.map(|ms| world.clock.now_ms() - ms);
     let mut lost = 0;
     loop {
+        let batches = total.batches;
         match job.round(settled_before_ms, total).await? {
             Round::Finished => return Ok(()),
+            Round::Lost if total.batches > batches => lost = 1,
             Round::Lost => lost += 1,
         }
         if lost == LOST_ROUNDS_MAX {
@@ -173,6 +182,10 @@ impl<'a> Job<'a> {
             }
         }
         let found = self.folder.look(&mut log, settled_before_ms).await?;
+        if found.is_empty {
+            let place = self.world.lake.landing_url(&self.folder.source.name);
+            self.world.remark(format!("{}: no file in {place} yet", self.contract.name));
+        }
         for remark in &found.remarks {
             self.world.remark(remark.clone());
         }
@@ -226,7 +239,14 @@ impl<'a> Job<'a> {
                 once: true,
                 ..Commit::default()
             };
-            if let (Outcome::Lost, files) = quarantine.commit(commit).await? {
+            let committed = match quarantine.commit(commit).await {
+                Ok(committed) => committed,
+                Err(error) => {
+                    table.discard(staged.rows).await;
+                    return Err(error);
+                }
+            };
+            if let (Outcome::Lost, files) = committed {
                 quarantine.discard(files.unwrap_or_default()).await;
                 table.discard(staged.rows).await;
                 return Ok(false);
@@ -309,7 +329,7 @@ impl<'a> Job<'a> {
                 .and_then(|done| done)
             {
                 Ok(done) => staged.add(done),
-                Err(error) => result = Err(error),
+                Err(error) => result = result.and(Err(error)),
             }
         }
         if let Err(error) = result {
@@ -378,7 +398,16 @@ impl Worker {
             file: Some(&chunk.file),
             record_ts_us: Some(chunk.modified_us),
         };
-        self.intake.lines(&origin, &chunk.lines, chunk.first_record, decided)?;
+        match &chunk.fault {
+            None => self.intake.lines(&origin, &chunk.lines, chunk.first_record, decided)?,
+            Some(fault) => {
+                self.world.remark(format!(
+                    "{}: {fault}; what could not be read is in quarantine",
+                    chunk.file
+                ));
+                self.intake.fault(&origin, chunk.first_record, fault, decided);
+            }
+        }
         let partitioned_by_day = self.contract.partition_by == ["_ingest_date"];
         let days = i32::try_from(self.now_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
         let mut n_rows = 0;

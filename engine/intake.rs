@@ -101,6 +101,14 @@ impl Intake {
         self.flush(origin, lines)
     }
 
+    /// Notes that a file cannot be read from record `first` on.
+    pub fn fault(&mut self, origin: &Origin<'_>, first: u64, fault: &str, decided: &Decided) {
+        let position = i64::try_from(first).unwrap_or(i64::MAX);
+        if !decided.contains(&(origin.source.to_owned(), position)) {
+            self.reject(origin, position, Class::Unreadable.name(), fault.to_owned(), Vec::new());
+        }
+    }
+
     fn record(
         &mut self,
         origin: &Origin<'_>,

@@ -14,7 +14,7 @@ pub struct Job {
     pub description: String,
     /// Five cron fields.
     pub schedule: String,
-    /// Layers (`silver`) or tables (`gold.video_daily`), in order.
+    /// Layers (`silver`) or tables (`gold.orders_daily`), in order.
     pub run: Vec<String>,
     /// How often a failed run is tried again.
     pub retries: u32,

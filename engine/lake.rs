@@ -96,6 +96,7 @@ impl Lake {
         let made = match self.local_root() {
             Some(root) => {
                 let parent = root.join("_lake").join("tmp");
+                remove_stale(&parent);
                 std::fs::create_dir_all(&parent).and_then(|()| tempfile::tempdir_in(parent))
             }
             None => tempfile::tempdir(),
@@ -120,6 +121,18 @@ impl Lake {
                 Error::io(format!("cannot make the folder {}", path.display()), cause)
             }),
             Err(()) => Ok(()),
+        }
+    }
+}
+
+/// Scratch folders of runs that were killed: nobody works in one for a day.
+fn remove_stale(parent: &Path) {
+    let day = std::time::Duration::from_secs(86_400);
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > day)) {
+            // One that cannot be removed takes space, and nothing else.
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

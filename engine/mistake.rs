@@ -79,6 +79,13 @@ pub fn to_error(mistakes: &[Mistake], files: &Files) -> Error {
     Error::usage(format!("{n} {plural} in the project\n\n{}\n", shown.join("\n\n")))
 }
 
+/// A mistake in a query that somebody typed.
+pub fn in_query(mistake: &Mistake, sql: &str) -> Error {
+    let files = Files::from([(mistake.file.clone(), sql.to_owned())]);
+    let shown = mistake.render(&files);
+    Error::usage(shown.trim_start_matches("error: ").to_owned())
+}
+
 /// The first occurrence of `word` in `text` that is not part of a longer word.
 pub fn find_word(text: &str, word: &str) -> Option<Range<usize>> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -148,9 +155,9 @@ mod tests {
     #[test]
     fn close_names_are_suggested_and_far_ones_are_not() {
         assert_eq!(
-            did_you_mean("gold.video_dayly", ["gold.video_daily", "gold.ad_daily"]),
-            Some("gold.video_daily")
+            did_you_mean("gold.order_daly", ["gold.order_daily", "gold.users"]),
+            Some("gold.order_daily")
         );
-        assert_eq!(did_you_mean("zebra", ["gold.ad_daily"]), None);
+        assert_eq!(did_you_mean("zebra", ["gold.users"]), None);
     }
 }

@@ -54,7 +54,10 @@ pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
 
 fn find(project: &Project, name: &str) -> Result<TableName> {
     let names = project.names();
-    if let Some(found) = TableName::parse(name).filter(|parsed| names.contains(&parsed.to_string())) { Ok(found) } else {
+    if let Some(found) = TableName::parse(name).filter(|parsed| names.contains(&parsed.to_string()))
+    {
+        Ok(found)
+    } else {
         let error = Error::usage(format!("there is no table {name}"));
         Err(match did_you_mean(name, names.iter().map(String::as_str)) {
             Some(known) => error.hint(format!("did you mean `{known}`?")),

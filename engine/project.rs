@@ -143,7 +143,14 @@ impl Project {
 
     fn check_job(&self, job: &Job, mistakes: &mut Vec<Mistake>) {
         let mut known: Vec<String> = self.names();
-        known.extend(self.contracts.keys().map(|name| name.layer.clone()));
+        // A file with a mistake still names its table and its layer.
+        for path in self.files.keys() {
+            let parts: Vec<&str> = path.split('/').collect();
+            if let ["lake" | "sql", layer, file] = parts.as_slice() {
+                known.push((*layer).to_owned());
+                known.push(format!("{layer}.{}", stem(file)));
+            }
+        }
         known.push("all".to_owned());
         known.push("maintain".to_owned());
         for target in job.run.iter().filter(|target| !known.contains(target)) {

@@ -26,7 +26,8 @@ CREATE TABLE bronze.quarantine (
     error_message STRING    NOT NULL COMMENT 'the field and the fault, never a value',
     raw           BINARY             COMMENT 'the record as it came; rows of CSV and Parquet as JSON',
     first_seen_at TIMESTAMP NOT NULL COMMENT 'when it was put here'
-)";
+)
+TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'table_name, source, position, first_seen_at')";
 
 /// A record that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::PhysicalExpr;
 
-use crate::contract::{Check, Contract, OnViolation};
+use crate::contract::{Check, Contract, OnViolation, Type, Violation};
 use crate::error::{Error, Result};
 use crate::mistake::Mistake;
 use crate::query::{Query, explain};
@@ -63,8 +63,7 @@ impl RowChecks {
                 expression.data_type(schema.as_ref()).map(|data_type| (expression, data_type))
             });
             match planned {
-                Ok((expression, DataType::Boolean)) =>
-                {
+                Ok((expression, DataType::Boolean)) => {
                     checks.push((check.clone(), expression));
                 }
                 Ok((_, data_type)) => mistakes.push(
@@ -183,12 +182,23 @@ impl RowChecks {
     }
 }
 
-/// In a table that a query computes, a broken check means a wrong query: it fails by default.
+/// In a table that a query computes, a broken check means a wrong query: it fails by default, and
+/// so does a text that is too long, which the decoder would have found in a record.
 pub fn strict(contract: &Contract) -> Contract {
     let mut contract = contract.clone();
     for check in &mut contract.checks {
         if check.violation.action == OnViolation::Quarantine {
             check.violation.action = OnViolation::Fail;
+        }
+    }
+    for column in &contract.columns {
+        if let Type::Text { max: Some(max) } = column.field.data_type {
+            contract.checks.push(Check {
+                name: format!("{}_fits_its_varchar", column.field.name),
+                expression: format!("character_length({}) <= {max}", column.field.name),
+                violation: Violation { action: OnViolation::Fail, at_most: None },
+                span: column.span.clone(),
+            });
         }
     }
     contract

@@ -208,6 +208,14 @@ fn read_toml(
             read_value(text, name, value, "lake.toml", &mut found, mistakes);
         }
     }
+    for (name, table) in profiles.into_iter().flatten() {
+        if let (Some(table), true) = (table.as_table(), Some(name.as_str()) != profile) {
+            // Laid over nothing, but a mistake in it is one today.
+            for (name, value) in table {
+                read_value(text, name, value, "", &mut Vec::new(), mistakes);
+            }
+        }
+    }
     let Some(profile) = profile else { return found };
     match profiles.and_then(|all| all.get(profile)).and_then(toml::Value::as_table) {
         Some(table) => {

@@ -4,7 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Lake, gzip, zstandard};
+use serde_json::json;
+
+use crate::support::{Lake, batch, gzip, parquet, record_schema, zstandard};
 
 const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
 
@@ -138,12 +140,17 @@ fn a_file_of_another_format_is_named_and_the_others_are_read() {
 }
 
 #[test]
-fn a_damaged_file_stops_the_run_and_the_hint_gets_it_going_again() {
+fn a_damaged_file_is_told_and_quarantined_and_stops_nobody() {
     for name in ["b.ndjson.gz", "b.jsonl.zst", "b.parquet"] {
         let lake = Lake::new();
         lake.land("events/a.ndjson", lines(0, 5).as_bytes());
         let damaged = lake.land(&format!("events/{name}"), b"this is nothing of the sort");
-        lake.run(&["run", "bronze"]).says(1, &[&format!("events/{name}")]);
+        let output = lake.run(&["run", "bronze"]);
+        output.says(0, &[&format!("events/{name}"), "land it again under a new name"]);
+        let quarantined = lake.rows("SELECT source, position, error_class FROM bronze.quarantine");
+        let source = format!("folder:events/{name}");
+        let expected = json!({"source": source, "position": 0, "error_class": "unreadable"});
+        assert_eq!(quarantined, [expected]);
         std::fs::remove_file(damaged).unwrap();
         lake.land("events/c.ndjson", lines(5, 9).as_bytes());
         lake.ok(&["run", "bronze"]);
@@ -166,14 +173,23 @@ fn blank_lines_windows_line_ends_and_a_byte_order_mark_are_no_faults() {
 #[test]
 fn a_null_in_csv_or_parquet_is_a_field_that_is_there() {
     let lake = Lake::new();
-    let header = "schema_version,event_id,family,type,event_ts,session_id,anonymous_id,app_id,platform,device_type,playback_id,video_id,seq,video.state,video.position_ms";
+    let names = "schema_version,event_id,family,type,event_ts,session_id,anonymous_id,app_id,platform,device_type,playback_id,video_id,seq,video.state,video.position_ms";
     let row =
         "1,e1,video,play_request,2026-03-01T12:00:00Z,s1,a1,web,web,desktop,p1,v1,0,preloading,";
-    lake.land("events/a.csv", format!("{header}\n{row}\n").as_bytes());
+    lake.land("events/a.csv", format!("{names}\n{row}\n").as_bytes());
+    let record = json!({
+        "schema_version": 1, "event_id": "e2", "family": "video", "type": "play_request",
+        "event_ts": "2026-03-01T12:00:00Z", "session_id": "s1", "anonymous_id": "a1", "app_id": "web",
+        "platform": "web", "device_type": "desktop", "playback_id": "p1", "video_id": "v1", "seq": 0,
+        "video": {"state": "preloading", "position_ms": null},
+    });
+    lake.land("events/b.ndjson", format!("{record}\n").as_bytes());
+    let rows = batch(&record_schema("bronze.events"), &[record]);
+    lake.land("events/c.parquet", &parquet(&rows));
     lake.ok(&["run", "bronze"]);
-    let quarantine = lake.rows("SELECT error_message FROM bronze.quarantine");
-    assert!(quarantine.is_empty(), "{quarantine:?}");
-    assert_eq!(lake.number(COUNT), 1);
+    let quarantine = lake.rows("SELECT source, error_message FROM bronze.quarantine");
+    assert!(quarantine.is_empty(), "{quarantine:#?}");
+    assert_eq!(lake.number(COUNT), 3);
 }
 
 #[test]

@@ -4,18 +4,14 @@
 //! CSV or Parquet, packed or plain), the tables must say what `expected.json` says, and the same.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use engine::contract::TableName;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::Value;
 
-use crate::support::{
-    Lake, REPOSITORY, batch, gzip, leaves, nullable, parquet, project, same, zstandard,
-};
+use crate::support::{Lake, batch, gzip, leaves, parquet, record_schema, same, zstandard};
 
 const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
 const VIDEOS: &str = include_str!("fixtures/domain/dim_video.jsonl");
@@ -252,15 +248,6 @@ fn packed_files_in_sub_folders_give_the_same_rows() {
     lake.ok(&["run", "all"]);
     is_right(&lake, "gzip and zstd");
     assert_eq!(lake.bag("bronze.events"), at_once().1);
-}
-
-/// What a record of a table may hold, without the columns that the engine adds.
-fn record_schema(table: &str) -> SchemaRef {
-    let project = project(REPOSITORY.as_ref());
-    let schema = nullable(&project.contracts[&TableName::parse(table).unwrap()]);
-    let own = |field: &&Arc<Field>| !field.name().starts_with('_');
-    let fields: Vec<Arc<Field>> = schema.fields().iter().filter(own).cloned().collect();
-    Arc::new(Schema::new(fields))
 }
 
 fn records(lines: &[String]) -> Vec<Value> {

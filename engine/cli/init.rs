@@ -18,12 +18,15 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    pub(crate) fn run(self, _: &Common) -> Result<()> {
+    pub(crate) fn run(self, common: &Common) -> Result<()> {
         if self.dir.join("lake.toml").exists() {
             return Err(Error::usage(format!("{} is a project already", self.dir.display()))
                 .hint("choose another folder"));
         }
         write(&TEMPLATE, &self.dir)?;
+        if common.quiet() {
+            return Ok(());
+        }
         let dir = self.dir.display();
         say(&format!(
             "a new project is in {dir}\n\nNext:\n  lake --project {dir} run all\n  lake --project {dir} sql \"SELECT * FROM gold.orders_daily\"\n  lake --project {dir} check"

@@ -18,6 +18,8 @@ use super::{Bar, Global};
 pub(crate) struct Common {
     pub(crate) global: Global,
     pub(crate) stop: Stop,
+    /// Whether the command goes on until it is stopped.
+    pub(crate) following: bool,
 }
 
 impl Common {
@@ -67,7 +69,7 @@ impl Common {
     pub(crate) async fn world_in(&self, folder: &Path, strict: bool) -> Result<World> {
         let settings = self.settings(folder)?;
         let project = load(folder, &settings, strict).await?;
-        let bar = Bar::new(self.global.quiet);
+        let bar = Bar::new(self.global.quiet, self.following);
         Ok(World {
             project: Arc::new(project),
             lake: Lake::new(&settings)?,

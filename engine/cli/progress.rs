@@ -1,6 +1,6 @@
 //! What a run tells people: a line a table, and a moving one on a terminal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -14,12 +14,15 @@ use super::say;
 #[derive(Debug)]
 pub(crate) struct Bar {
     quiet: bool,
+    following: bool,
+    said: Mutex<HashSet<String>>,
     moving: Mutex<HashMap<TableName, ProgressBar>>,
 }
 
 impl Bar {
-    pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, moving: Mutex::new(HashMap::new()) }
+    /// A run that goes on for ever says only what is new.
+    pub(crate) fn new(quiet: bool, following: bool) -> Self {
+        Self { quiet, following, said: Mutex::default(), moving: Mutex::default() }
     }
 
     /// Hears an event of the engine.
@@ -39,9 +42,15 @@ impl Bar {
                 if let Some(bar) = moving.remove(&step.table) {
                     bar.finish_and_clear();
                 }
-                say(&line(step));
+                if !(self.following && step.result == StepResult::UpToDate) {
+                    say(&line(step));
+                }
             }
-            Event::Remark(text) => say(&format!("note: {text}")),
+            Event::Remark(text) => {
+                if self.said.lock().is_ok_and(|mut said| said.insert(text.clone())) {
+                    say(&format!("note: {text}"));
+                }
+            }
         }
     }
 }

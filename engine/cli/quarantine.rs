@@ -39,6 +39,11 @@ impl Quarantine {
             return Ok(());
         }
         let tables = Tables::open(&world, &[]).await?;
+        let some = tables.query.collect("SELECT 1 FROM bronze.quarantine LIMIT 1").await;
+        if some.is_ok_and(|rows| rows.iter().all(|rows| rows.num_rows() == 0)) {
+            say("quarantine is empty");
+            return Ok(());
+        }
         match self.command {
             Command::List { limit } => {
                 if common.global.output == super::Output::Table {

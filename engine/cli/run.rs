@@ -23,6 +23,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Whether it goes on until it is stopped.
+    pub(crate) fn follows(&self) -> bool {
+        self.follow
+    }
+
     pub(crate) async fn run(self, common: &Common) -> Result<()> {
         let world = common.world(true).await?;
         let request =

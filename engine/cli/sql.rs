@@ -14,7 +14,7 @@ use super::{Common, prompt};
 pub(crate) struct Sql {
     /// One SELECT; nothing that changes a table is allowed
     query: Option<String>,
-    /// Read a table as it was: `gold.video_daily=12`
+    /// Read a table as it was: `gold.orders_daily=12`
     #[arg(long, value_name = "TABLE=VERSION", value_parser = version)]
     version: Vec<(TableName, u64)>,
 }

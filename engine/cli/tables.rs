@@ -34,6 +34,12 @@ impl Tables {
             pins.put(table);
         }
         for (name, version) in versions {
+            let newest = pins.get(name).map_or(0, engine::table::Table::version);
+            if *version > newest {
+                return Err(Error::usage(format!(
+                    "{name} has no version {version}: its newest is {newest}"
+                )));
+            }
             pins.put(world.lake.table_at(name, *version).await?);
         }
         let mut missing = Vec::new();
@@ -106,7 +112,12 @@ impl Tables {
                 }
             });
         }
-        let files = engine::mistake::Files::from([("query".to_owned(), sql.to_owned())]);
-        engine::mistake::to_error(&[mistake], &files)
+        if mistake.message.contains("not supported: ") {
+            mistake.message =
+                "`lake sql` only reads: this statement would change something".to_owned();
+            mistake.hint =
+                Some("tables change by `lake run`; --output csv writes a result".to_owned());
+        }
+        engine::mistake::in_query(&mistake, sql)
     }
 }

@@ -265,8 +265,30 @@ impl Reader<'_> {
                 );
             }
         }
+        let nested = contract
+            .columns
+            .iter()
+            .find(|column| matches!(column.field.data_type, Type::Struct(_)));
+        if let Some(column) = nested.filter(|_| contract.name.layer == "gold") {
+            let mistake = Mistake::new(
+                self.file,
+                format!("column `{}` is nested, and gold is not", column.field.name),
+            );
+            self.mistakes.push(
+                mistake
+                    .span(column.span.clone())
+                    .hint("give each field a column of its own: not every BI tool reads structs"),
+            );
+        }
         if contract.sources.is_empty() {
             return;
+        }
+        if !contract.primary_key.is_empty() {
+            self.mistake(
+                "a table that has a source has no primary key: records may come twice",
+                "PRIMARY",
+                Some("remove it, and take the copies out in silver".to_owned()),
+            );
         }
         if let Some(column) = contract
             .columns

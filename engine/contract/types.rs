@@ -118,3 +118,30 @@ fn arrow_fields(fields: &[TypedField]) -> Fields {
         .map(|field| Arc::new(Field::new(&field.name, field.data_type.arrow(), true)))
         .collect()
 }
+
+/// An Arrow type in the words of a contract.
+pub fn sql_type(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            "INT".to_owned()
+        }
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "BIGINT".to_owned(),
+        DataType::Float32 | DataType::Float64 => "DOUBLE".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "TIMESTAMP".to_owned(),
+        DataType::Timestamp(..) => {
+            "TIMESTAMP /* cast to microseconds UTC in the query */".to_owned()
+        }
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BINARY".to_owned(),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{} {}", field.name(), sql_type(field.data_type())))
+                .collect();
+            format!("STRUCT<{}>", fields.join(", "))
+        }
+        _ => "STRING".to_owned(),
+    }
+}

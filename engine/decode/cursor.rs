@@ -286,7 +286,9 @@ impl<'a> Cursor<'a> {
                     return Ok(());
                 }
                 _ => {
-                    return Err(self.unexpected(&format!("expected `,` or `{}`", char::from(close))));
+                    return Err(
+                        self.unexpected(&format!("expected `,` or `{}`", char::from(close)))
+                    );
                 }
             }
         }

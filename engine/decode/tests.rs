@@ -1,3 +1,5 @@
+//! What the decoder takes and refuses; its grammar against `serde_json`'s.
+
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 use rand::{Rng, SeedableRng};

@@ -1,16 +1,17 @@
 //! Reads the files of a batch and cuts them into chunks of whole JSON records.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 
+use super::csv_line::{CsvColumn, csv_line};
 use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc;
 
 use super::{Folder, Format, Packing, format_of};
 use crate::batchlog::{Batch, Range};
-use crate::contract::{Type, TypedField};
-use crate::error::{Error, Result};
+use crate::contract::TypedField;
+use crate::error::{Error, Kind, Result};
 
 /// Bytes fetched from the store at once.
 const FETCH_BYTES: u64 = 4 << 20;
@@ -18,6 +19,8 @@ const FETCH_BYTES: u64 = 4 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
 /// A record above this size stops the run: it would not fit in memory many times.
 const RECORD_BYTES_MAX: usize = 64 << 20;
+
+const LAND_AGAIN: &str = "land it again under a new name";
 
 /// Whole records of one file, one JSON object a line.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Chunk {
     pub first_record: u64,
     /// The records.
     pub lines: Vec<u8>,
+    /// Why the file cannot be read further than the record before `first_record`, if it cannot.
+    pub fault: Option<String>,
 }
 
 /// Reads the batches of a folder.
@@ -51,14 +56,31 @@ impl Reader {
             if chunks.is_closed() {
                 return Ok(());
             }
-            self.read_range(range, chunks).await?;
+            match self.read_range(range, chunks).await {
+                // It was there when the batch was written: what is gone is decided as well.
+                Err(error) if error.kind() == Kind::Data => self.gone(range, &error, chunks).await,
+                other => other?,
+            }
         }
         Ok(())
+    }
+
+    async fn gone(&self, range: &Range, error: &Error, chunks: &mpsc::Sender<Chunk>) {
+        let chunk = Chunk {
+            file: self.folder.place(&range.path).into(),
+            modified_us: range.modified_ms.saturating_mul(1000),
+            first_record: 0,
+            lines: Vec::new(),
+            fault: Some(cause_of(error)),
+        };
+        // Nobody listens any more only if the run has failed already.
+        let _ = chunks.send(chunk).await;
     }
 
     async fn read_range(&self, range: &Range, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
         let (format, packing) = format_of(&range.path).unwrap_or((Format::Json, Packing::Plain));
         let cutter = Cutter {
+            folder: self.folder.clone(),
             file: self.folder.place(&range.path).into(),
             modified_us: range.modified_ms.saturating_mul(1000),
             next_record: 0,
@@ -82,7 +104,13 @@ impl Reader {
                 Format::Csv => cutter.csv(bytes, packing, skip, &fields),
                 Format::Json => cutter.json(bytes, packing, skip),
             };
-            result.map_err(|error| error.at(&place))
+            match result {
+                Err(error) if error.kind() == Kind::Data => {
+                    cutter.fault(&error);
+                    Ok(())
+                }
+                other => other.map_err(|error| error.at(&place)),
+            }
         })
         .await
     }
@@ -203,6 +231,7 @@ fn count_newlines(mut bytes: Box<dyn Read>) -> io::Result<u64> {
 
 /// Cuts one file into chunks.
 struct Cutter {
+    folder: Folder,
     file: Arc<str>,
     modified_us: i64,
     next_record: u64,
@@ -218,9 +247,24 @@ impl Cutter {
             modified_us: self.modified_us,
             first_record: self.next_record,
             lines,
+            fault: None,
         };
         self.next_record += n;
         self.chunks.blocking_send(chunk).is_ok()
+    }
+
+    /// Tells that the rest of the file cannot be read: that is decided, too, or it would stop the
+    /// table for ever.
+    fn fault(&mut self, error: &Error) {
+        let chunk = Chunk {
+            file: Arc::clone(&self.file),
+            modified_us: self.modified_us,
+            first_record: self.next_record,
+            lines: Vec::new(),
+            fault: Some(cause_of(error)),
+        };
+        // Nobody listens any more only if the run has failed already.
+        let _ = self.chunks.blocking_send(chunk);
     }
 
     fn json(&mut self, bytes: Pipe, packing: Packing, skip: Skip) -> Result<()> {
@@ -251,7 +295,7 @@ impl Cutter {
                     self.next_record,
                     RECORD_BYTES_MAX >> 20
                 ))
-                .hint("remove the file from the landing folder, or cut the record out"));
+                .hint("land the rest of the file under a new name"));
             }
             let rest = buffer.split_off(end);
             let mut lines = std::mem::replace(&mut buffer, rest);
@@ -276,7 +320,9 @@ impl Cutter {
         fields: &[TypedField],
     ) -> Result<()> {
         let mut reader = csv_reader(bytes, packing);
-        let broken = |cause: csv::Error| Error::data("the CSV cannot be read").caused_by(cause);
+        let broken = |cause: csv::Error| {
+            Error::data("the CSV cannot be read").hint(LAND_AGAIN).caused_by(cause)
+        };
         let header = reader.byte_headers().map_err(broken)?.clone();
         let columns: Vec<CsvColumn> =
             header.iter().map(|name| CsvColumn::new(name, fields)).collect();
@@ -309,10 +355,10 @@ impl Cutter {
             return Err(Error::data("a packed Parquet file cannot be read")
                 .hint("Parquet is packed inside: land it as .parquet"));
         }
-        let mut file = tempfile::tempfile().map_err(failed)?;
+        let mut file = self.folder.buffer().map_err(failed)?;
         io::copy(&mut bytes, &mut file).map_err(failed)?;
         let broken = |cause: Box<dyn std::error::Error + Send + Sync>| {
-            Error::data("the Parquet file cannot be read").caused_by(cause)
+            Error::data("the Parquet file cannot be read").hint(LAND_AGAIN).caused_by(cause)
         };
         let batches = ParquetRecordBatchReaderBuilder::try_new(file)
             .and_then(|builder| builder.with_batch_size(4096).build())
@@ -320,6 +366,7 @@ impl Cutter {
         for rows in batches {
             let rows = rows.map_err(|cause| broken(cause.into()))?;
             let mut writer = arrow_json::WriterBuilder::new()
+                .with_explicit_nulls(true)
                 .with_timestamp_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
                 .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
                 .build::<_, arrow_json::writer::LineDelimited>(Vec::new());
@@ -333,12 +380,17 @@ impl Cutter {
     }
 }
 
+/// An error and its causes in one line.
+fn cause_of(error: &Error) -> String {
+    error.report().trim_start_matches("error: ").replace("\n  ", ", ").replace("\nhint: ", "; ")
+}
+
 fn damaged(packing: Packing, cause: io::Error) -> Error {
     if packing == Packing::Plain {
         return Error::io("cannot read the file", cause);
     }
     Error::data("the file is damaged, or is not packed as its name says")
-        .hint("replace it under a new name, and remove this one from the landing folder")
+        .hint(LAND_AGAIN)
         .caused_by(cause)
 }
 
@@ -351,62 +403,4 @@ fn fill(bytes: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(n)
-}
-
-/// A column of a CSV file.
-struct CsvColumn {
-    /// The field's path, nested ones from outside in.
-    path: Vec<String>,
-    /// Whether the contract has something other than text here: numbers and booleans stay bare.
-    bare: bool,
-}
-
-impl CsvColumn {
-    fn new(name: &[u8], fields: &[TypedField]) -> Self {
-        let name = String::from_utf8_lossy(name);
-        let name = name.trim_start_matches('\u{feff}').trim();
-        let data_type = crate::contract::lookup(fields, name);
-        let bare = matches!(
-            data_type,
-            Some(Type::Boolean | Type::Int | Type::BigInt | Type::Double | Type::Json)
-        );
-        Self { path: name.split('.').map(str::to_owned).collect(), bare }
-    }
-}
-
-/// A CSV row as a JSON object: empty fields are absent. What is no number where the contract has
-/// one stays text, and the decoder finds it.
-fn csv_line(columns: &[CsvColumn], record: &csv::ByteRecord, out: &mut Vec<u8>) {
-    let mut object = serde_json::Map::new();
-    for (i, value) in record.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
-        let text = String::from_utf8_lossy(value);
-        let Some(column) = columns.get(i) else {
-            object.insert(format!("column {i}"), text.into());
-            continue;
-        };
-        let bare = if column.bare { serde_json::from_str(&text).ok() } else { None };
-        insert(&mut object, &column.path, bare.unwrap_or_else(|| text.into()));
-    }
-    // A Vec takes every byte.
-    let _ = serde_json::to_writer(&mut *out, &object);
-    let _ = out.write_all(b"\n");
-}
-
-fn insert(
-    object: &mut serde_json::Map<String, serde_json::Value>,
-    path: &[String],
-    value: serde_json::Value,
-) {
-    match path {
-        [] => {}
-        [name] => {
-            object.insert(name.clone(), value);
-        }
-        [name, rest @ ..] => {
-            let inner = object.entry(name.clone()).or_insert_with(|| serde_json::json!({}));
-            if let Some(inner) = inner.as_object_mut() {
-                insert(inner, rest, value);
-            }
-        }
-    }
 }

@@ -19,9 +19,10 @@ pub fn explain(file: &str, text: &str, error: &DataFusionError) -> Mistake {
         mistake = place(mistake, text, diagnostic);
     }
     if let DataFusionError::SchemaError(schema_error, _) = root
-        && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref() {
-            mistake = missing_column(mistake, text, field, valid_fields);
-        }
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref()
+    {
+        mistake = missing_column(mistake, text, field, valid_fields);
+    }
     mistake
 }
 

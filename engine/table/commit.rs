@@ -66,7 +66,11 @@ impl Table {
         loop {
             let error = match self.try_commit(&commit, &id, fence).await {
                 Ok(version) => {
-                    self.reload().await?;
+                    tracing::info!(table = %self.name, version, replace = commit.replace, "committed");
+                    if let Err(error) = self.reload().await {
+                        // The commit is there; the next one against the old handle will be lost.
+                        tracing::warn!(table = %self.name, %error, "the table could not be opened anew");
+                    }
                     self.checkpoint(version).await;
                     return Ok((Outcome::Committed(version), None));
                 }
@@ -111,7 +115,6 @@ impl Table {
         let mut info = commit.info.clone();
         info.insert(COMMIT_ID.to_owned(), json!(id));
         info.insert("isBlindAppend".to_owned(), json!(!commit.replace));
-        info.insert("engineInfo".to_owned(), json!(concat!("lake/", env!("CARGO_PKG_VERSION"))));
         let properties = CommitProperties::default()
             .with_max_retries(ATTEMPTS as usize)
             .with_cleanup_expired_logs(Some(false))

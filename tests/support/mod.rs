@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::parquet::arrow::ArrowWriter;
-use engine::contract::Contract;
+use engine::contract::{Contract, TableName};
 use engine::project::Project;
 use serde_json::Value;
 
@@ -249,6 +249,15 @@ pub(crate) fn nullable(contract: &Contract) -> SchemaRef {
     let schema = contract.schema();
     let fields: Vec<Field> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// What a record of a table may hold, without the columns that the engine adds.
+pub(crate) fn record_schema(table: &str) -> SchemaRef {
+    let project = project(Path::new(REPOSITORY));
+    let schema = nullable(&project.contracts[&TableName::parse(table).unwrap()]);
+    let own = |field: &&Arc<Field>| !field.name().starts_with('_');
+    let fields: Vec<Arc<Field>> = schema.fields().iter().filter(own).cloned().collect();
     Arc::new(Schema::new(fields))
 }
 

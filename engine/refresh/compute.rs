@@ -1,0 +1,258 @@
+//! Runs a model, writes its rows into files, and checks them before anybody can see them.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{Float64Type, Schema, SchemaRef};
+use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use crate::contract::{Contract, TableName};
+use crate::error::{Error, Result};
+use crate::mistake::to_error;
+use crate::model::Model;
+use crate::query::{ContentHash, Limits, Query, translate};
+use crate::rowcheck::{RowChecks, Violations, strict};
+use crate::table::{Files, Table, Writer};
+use crate::world::{Event, World};
+
+use super::pins::{Pins, query_on};
+
+/// What a model computed, before its commit.
+pub(super) struct Staged {
+    pub(super) files: Files,
+    pub(super) content: ContentHash,
+    pub(super) violations: Violations,
+}
+
+/// Runs a model and writes its rows; the checks on them hold.
+pub(super) async fn compute(
+    world: &World,
+    model: &Model,
+    contract: &Contract,
+    table: &Table,
+    inputs: &[TableName],
+    pins: &Pins,
+    limits: &Limits,
+) -> Result<Staged> {
+    let query = query_on(world, model, inputs, pins, limits).await?;
+    let failed = |cause| translate(&format!("{} failed", model.file), cause);
+    let frame = query.plan(&model.text).await.map_err(failed)?;
+    contract.accepts(frame.schema().as_arrow()).map_err(|difference| {
+        Error::usage(format!(
+            "{} does not fit its contract {}: {difference}",
+            model.file, contract.file
+        ))
+        .hint("`lake check` shows every difference")
+    })?;
+    let checks = strict(contract);
+    let text = world.project.files.get(&contract.file).map_or("", String::as_str);
+    let checks = RowChecks::plan(&checks, text, &query)
+        .map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
+    let streams = query.streams(frame).await.map_err(failed)?;
+    let mut workers = JoinSet::new();
+    for stream in streams {
+        let worker = Worker {
+            world: world.clone(),
+            file: model.file.clone(),
+            contract: contract.clone(),
+            checks: checks.clone(),
+            stream,
+            writer: table.writer(contract)?,
+        };
+        workers.spawn(worker.work());
+    }
+    let (staged, mut result) = join(workers).await;
+    if result.is_ok() {
+        result = checks.within_tolerance(&staged.violations);
+    }
+    if result.is_ok() {
+        result = set_checks(model, contract, table, &query, &staged.files).await;
+    }
+    match result {
+        Ok(()) => Ok(staged),
+        Err(error) => {
+            table.discard(staged.files).await;
+            Err(error)
+        }
+    }
+}
+
+/// What all workers wrote, and the first error among them.
+async fn join(mut workers: JoinSet<Result<Staged>>) -> (Staged, Result<()>) {
+    let mut staged = Staged {
+        files: Files::default(),
+        content: ContentHash::default(),
+        violations: Violations::default(),
+    };
+    let mut result = Ok(());
+    while let Some(worker) = workers.join_next().await {
+        match worker
+            .map_err(|cause| Error::internal("a worker broke").caused_by(cause))
+            .and_then(|done| done)
+        {
+            Ok(done) => {
+                staged.files.extend(done.files);
+                staged.content.merge(done.content);
+                staged.violations.merge(&done.violations);
+            }
+            // Workers that are stopped because of the first error have nothing to add to it.
+            Err(error) => {
+                workers.abort_all();
+                result = result.and(Err(error));
+            }
+        }
+    }
+    (staged, result)
+}
+
+/// Writes one stream of a model's rows.
+struct Worker {
+    world: World,
+    file: String,
+    contract: Contract,
+    checks: RowChecks,
+    stream: SendableRecordBatchStream,
+    writer: Writer,
+}
+
+impl Worker {
+    async fn work(mut self) -> Result<Staged> {
+        let mut content = ContentHash::default();
+        let mut violations = Violations::default();
+        let result = loop {
+            let Some(rows) = self.stream.next().await else { break Ok(()) };
+            if let Err(error) = self.batch(rows, &mut content, &mut violations).await {
+                break Err(error);
+            }
+        };
+        if let Err(error) = result {
+            self.writer.abort().await;
+            return Err(error);
+        }
+        Ok(Staged { files: self.writer.close().await?, content, violations })
+    }
+
+    async fn batch(
+        &mut self,
+        rows: Result<RecordBatch, DataFusionError>,
+        content: &mut ContentHash,
+        violations: &mut Violations,
+    ) -> Result<()> {
+        let rows = rows.map_err(|cause| translate(&format!("{} failed", self.file), cause))?;
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let rows = conform(&rows, &self.contract.schema(), &self.file)?;
+        require_folder_names(&rows, &self.contract)?;
+        self.checks.require_not_null(&rows)?;
+        let rows = RecordBatch::try_new(self.contract.schema(), rows.columns().to_vec()).map_err(
+            |cause| Error::internal(format!("{}: rows do not fit", self.file)).caused_by(cause),
+        )?;
+        let rows = self.checks.sort(rows, violations)?.kept;
+        content.add(&rows).map_err(|cause| translate("cannot hash rows", cause))?;
+        self.writer.write(&rows).await?;
+        self.world.tell(&Event::Rows(self.contract.name.clone(), rows.num_rows() as u64));
+        Ok(())
+    }
+}
+
+/// Columns as the contract has them: plain strings, the literal NULL typed; NULLs are not judged.
+fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordBatch> {
+    let columns = rows
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()).map(without_nan));
+    let columns = columns.collect::<Result<Vec<_>, _>>();
+    let nullable: Vec<_> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    columns
+        .and_then(|columns| RecordBatch::try_new(Arc::new(Schema::new(nullable)), columns))
+        .map_err(|cause| {
+            Error::data(format!("{file}: rows do not fit the contract")).caused_by(cause)
+        })
+}
+
+/// NaN becomes NULL: delta-rs reads a file with NaN back as if it had none.
+fn without_nan(column: ArrayRef) -> ArrayRef {
+    match column.as_primitive_opt::<Float64Type>() {
+        Some(numbers) if numbers.iter().flatten().any(f64::is_nan) => {
+            let numbers: Float64Array = numbers.iter().map(|n| n.filter(|n| !n.is_nan())).collect();
+            Arc::new(numbers)
+        }
+        _ => column,
+    }
+}
+
+/// An empty string names no folder: other readers take it for NULL.
+fn require_folder_names(rows: &RecordBatch, contract: &Contract) -> Result<()> {
+    for name in &contract.partition_by {
+        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        if column.is_some_and(|column| column.iter().flatten().any(str::is_empty)) {
+            return Err(Error::data(format!(
+                "{}: rows have an empty string in `{name}`, which splits the table into folders",
+                contract.name
+            ))
+            .hint("nothing was committed; let the model name what is unknown, as in 'unknown'"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks on the whole set of new rows: the primary key, and what the model's header says.
+async fn set_checks(
+    model: &Model,
+    contract: &Contract,
+    table: &Table,
+    query: &Query,
+    files: &Files,
+) -> Result<()> {
+    if contract.primary_key.is_empty() && model.checks.is_empty() {
+        return Ok(());
+    }
+    let failed = |cause| translate(&format!("{}: a check failed to run", model.file), cause);
+    query.register_this(table.staged(files, contract)?)?;
+    if !contract.primary_key.is_empty() {
+        let key = contract.primary_key.join(", ");
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT {key} FROM this GROUP BY {key} HAVING count(*) > 1)"
+        );
+        let doubled = scalar(query, &sql).await.map_err(failed)?;
+        if doubled != "0" {
+            return Err(Error::data(format!(
+                "{}: {doubled} keys ({key}) have more than one row",
+                contract.name
+            ))
+            .hint(format!(
+                "nothing was committed; the primary key is in {}, the rows come from {}",
+                contract.file, model.file
+            )));
+        }
+    }
+    for check in &model.checks {
+        let holds = scalar(query, &format!("SELECT {}", check.expression)).await.map_err(failed)?;
+        if holds == "false" {
+            return Err(Error::data(format!(
+                "{}: check `{}` does not hold: {}",
+                model.name, check.name, check.expression
+            ))
+            .hint(format!("nothing was committed; the check is in {}", model.file)));
+        }
+    }
+    Ok(())
+}
+
+/// The one value of a query as text; empty for NULL.
+async fn scalar(query: &Query, sql: &str) -> Result<String, DataFusionError> {
+    for rows in query.collect(sql).await? {
+        if rows.num_rows() > 0 {
+            return Ok(array_value_to_string(rows.column(0), 0)?);
+        }
+    }
+    Ok(String::new())
+}

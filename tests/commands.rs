@@ -1,0 +1,174 @@
+//! The commands beside `run`: what they print, and in which format.
+
+use serde_json::{Value, json};
+
+use crate::support::Lake;
+
+const VALUES: &str = "SELECT 9223372036854775807 AS big, CAST(NULL AS BIGINT) AS none, arrow_cast('2026-03-01T12:00:00.25Z', 'Timestamp(Microsecond, Some(\"UTC\"))') AS moment, 'a,\"b' AS text, true AS yes, DATE '2026-03-01' AS day";
+
+#[test]
+fn csv_and_ndjson_have_whole_integers_nulls_and_times_in_utc() {
+    let lake = Lake::new();
+    let output = lake.ok(&["sql", VALUES, "--output", "csv"]);
+    let expected = "big,none,moment,text,yes,day\n9223372036854775807,,2026-03-01T12:00:00.250000Z,\"a,\"\"b\",true,2026-03-01\n";
+    assert_eq!(output.stdout, expected);
+    let output = lake.ok(&["sql", VALUES, "--output", "ndjson"]);
+    assert!(
+        output.stdout.contains("\"big\":9223372036854775807,\"none\":null"),
+        "{}",
+        output.stdout
+    );
+    assert!(output.stdout.contains("\"2026-03-01T12:00:00.250000Z\""), "{}", output.stdout);
+    assert_eq!(output.stdout.lines().count(), 1);
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
+fn json_is_one_list_also_of_no_rows() {
+    let lake = Lake::new();
+    let output = lake.ok(&["sql", "SELECT value FROM generate_series(1, 3)", "--output", "json"]);
+    let rows: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(rows, json!([{"value": 1}, {"value": 2}, {"value": 3}]));
+    let output = lake.ok(&["sql", "SELECT 1 AS one WHERE false", "--output", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&output.stdout).unwrap(), json!([]));
+    let output = lake.ok(&["sql", "SELECT 1 AS one WHERE false", "--output", "csv"]);
+    assert_eq!(output.stdout, "one\n");
+    let output = lake.ok(&["sql", "SELECT 1 AS one WHERE false", "--output", "ndjson"]);
+    assert_eq!(output.stdout, "");
+}
+
+#[test]
+fn parquet_is_a_file_that_can_be_read_back() {
+    use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    let lake = Lake::new();
+    let path = lake.folder().join("out.parquet");
+    let mut command = lake.command(&["sql", VALUES, "--output", "parquet"]);
+    command.stdout(std::fs::File::create(&path).unwrap());
+    assert!(command.status().unwrap().success());
+    let file = std::fs::File::open(&path).unwrap();
+    let rows = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let n_rows: usize = rows.map(|rows| rows.unwrap().num_rows()).sum();
+    assert_eq!(n_rows, 1);
+}
+
+#[test]
+fn several_statements_come_from_stdin() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let lake = Lake::new();
+    let mut command = lake.command(&["sql", "--output", "csv"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT ';' AS a; SELECT 2 AS b;\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a\n;\nb\n2\n");
+}
+
+#[test]
+fn a_table_can_be_read_as_it_was() {
+    let lake = Lake::new();
+    let examples = include_str!("fixtures/domain/contract_examples.jsonl");
+    lake.land("events/a.jsonl", examples.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    lake.land("events/b.jsonl", examples.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let count = |version: u64| {
+        let pin = format!("bronze.events={version}");
+        let sql = "SELECT count(*) AS n FROM bronze.events";
+        lake.ok(&["sql", "--version", &pin, sql, "--output", "csv"]).stdout
+    };
+    let n = examples.lines().count();
+    assert_eq!([count(0), count(1), count(2)], [0, n, 2 * n].map(|n| format!("n\n{n}\n")));
+    let sql = "SELECT 1 AS one";
+    lake.run(&["sql", "--version", "bronze.events=99", sql]).says(2, &["bronze.events", "99"]);
+    lake.run(&["sql", "--version", "bronze.nothing=1", sql]).says(2, &["bronze.nothing"]);
+    lake.run(&["sql", "--version", "events", sql]).says(2, &["TABLE=VERSION"]);
+}
+
+#[test]
+fn quarantine_lists_and_shows_records() {
+    let lake = Lake::new();
+    lake.run(&["quarantine", "list"]).says(0, &["quarantine is empty"]);
+    lake.land("events/a.ndjson", b"not json\n{\"event_id\":\"half\n");
+    lake.ok(&["run", "bronze"]);
+    let output = lake.ok(&["quarantine", "list"]);
+    for part in ["bronze.events", "not_json", "folder:events/a.ndjson", "| 1 ", "| 2 "] {
+        assert!(output.stdout.contains(part), "{part} is missing in\n{}", output.stdout);
+    }
+    let output = lake.ok(&["quarantine", "list", "--output", "ndjson", "--limit", "1"]);
+    let row: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&row["n"], &row["position"]), (&json!(1), &json!(0)));
+    let output = lake.ok(&["quarantine", "show", "2"]);
+    assert!(output.stdout.contains("{\"event_id\":\"half"), "{}", output.stdout);
+    let output = lake.run(&["quarantine", "show", "7"]);
+    output.says(2, &["no record 7", "`lake quarantine list`"]);
+}
+
+#[test]
+fn config_names_every_setting_and_where_it_comes_from_and_no_secret() {
+    let lake = Lake::new();
+    let output = lake.ok(&["config", "--output", "ndjson"]);
+    let rows: Vec<Value> =
+        output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let setting = |name: &str| rows.iter().find(|row| row["setting"] == name).unwrap();
+    assert_eq!(setting("root")["origin"], "LAKE_ROOT");
+    assert_eq!(setting("reporting_tz")["value"], "UTC");
+    assert_eq!(setting("query.memory")["origin"], "default");
+    assert_eq!(setting("privacy.key")["value"], "(set)");
+    let table = lake.ok(&["config"]).stdout;
+    assert!(table.contains("LAKE_LANDING") && !table.contains("5a5a"), "{table}");
+}
+
+#[test]
+fn doctor_finds_what_is_wrong() {
+    let mut lake = Lake::new();
+    let output = lake.ok(&["doctor"]);
+    assert!(output.stdout.lines().all(|line| line.starts_with("ok ")), "{}", output.stdout);
+    lake.set("LAKE_PRIVACY_KEY", "");
+    let output = lake.run(&["doctor"]);
+    output.says(1, &["1 thing needs mending"]);
+    let found = output.stdout.lines().find(|line| line.starts_with("FAIL")).unwrap();
+    assert!(found.contains("privacy.key"), "{found}");
+    assert!(output.stdout.contains("LAKE_PRIVACY_KEY"), "{}", output.stdout);
+}
+
+#[test]
+fn completions_and_help_are_printed() {
+    let bash = crate::support::bare(&["completions", "bash"]);
+    assert_eq!(bash.code, Some(0));
+    assert!(
+        bash.stdout.contains("_lake()") && bash.stdout.contains("quarantine"),
+        "{}",
+        bash.stdout
+    );
+    let help = crate::support::bare(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["demo", "init", "simulate", "run", "sql", "check", "quarantine", "doctor"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}:\n{}", help.stdout);
+    }
+    assert!(help.stdout.contains("Exit codes"), "{}", help.stdout);
+    crate::support::bare(&["quarantin"]).says(2, &["quarantine"]);
+}
+
+#[test]
+fn quiet_says_nothing_but_errors() {
+    let lake = Lake::new();
+    lake.land("events/a.ndjson", b"not json\n");
+    assert_eq!(lake.ok(&["run", "bronze", "-q"]).stderr, "");
+    lake.run(&["run", "gld", "-q"]).says(2, &["gld"]);
+}
+
+#[test]
+fn the_same_seed_makes_the_same_bytes() {
+    let mut made = Vec::new();
+    for seed in ["1", "1", "2"] {
+        let lake = Lake::new();
+        let folder = lake.folder().join("landing");
+        let to = format!("folder:{}", folder.display());
+        crate::support::bare(&["simulate", "--events", "3000", "--seed", seed, "--to", &to])
+            .says(0, &[]);
+        let files = crate::support::below(&folder);
+        made.push(files.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>());
+    }
+    assert_eq!(made[0], made[1]);
+    assert_ne!(made[0], made[2]);
+}
