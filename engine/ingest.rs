@@ -37,9 +37,9 @@ const BATCH_FILES: usize = 10_000;
 /// A source was replaced or lost, the store failed, or another run was faster five times in a row.
 pub async fn ingest(world: &World, contract: &Contract, settled_ms: Option<i64>) -> Result<Step> {
     let started = Instant::now();
-    let mut total = Total::default();
     // Both tables are there for SQL even before the first record.
-    total.version = Some(world.lake.open_or_create(contract).await?.version());
+    let version = Some(world.lake.open_or_create(contract).await?.version());
+    let mut total = Total { version, ..Total::default() };
     world.lake.open_or_create(&quarantine::contract()?).await?;
     for source in &contract.sources {
         match source.kind {

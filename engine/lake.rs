@@ -127,7 +127,7 @@ impl Lake {
 
 /// Scratch folders of runs that were killed: nobody works in one for a day.
 fn remove_stale(parent: &Path) {
-    let day = std::time::Duration::from_secs(86_400);
+    let day = std::time::Duration::from_hours(24);
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > day)) {

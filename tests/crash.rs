@@ -17,7 +17,7 @@ const LAYERS: &[&str] = &["bronze", "silver", "gold"];
 const EVENTS: &str = "20000";
 const FILES: usize = 12;
 /// Far more than any run here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 type Bags = BTreeMap<String, Vec<String>>;
 
@@ -135,16 +135,13 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 /// Lets a command run for a while and kills it; whether it was still running then.
 fn kill_after(lake: &Lake, arguments: &[&str], moment: Duration) -> bool {
     let mut child = lake.start(arguments);
-    match wait(&mut child, moment) {
-        Some(status) => {
-            assert!(status.success(), "lake {}: {status}", arguments.join(" "));
-            false
-        }
-        None => {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            true
-        }
+    if let Some(status) = wait(&mut child, moment) {
+        assert!(status.success(), "lake {}: {status}", arguments.join(" "));
+        false
+    } else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        true
     }
 }
 

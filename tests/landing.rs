@@ -14,7 +14,7 @@ const COUNT: &str = "SELECT count(*) AS n FROM bronze.events";
 
 /// Some lines of the events, each with its newline.
 fn lines(from: usize, to: usize) -> String {
-    EVENTS.lines().skip(from).take(to - from).map(|line| format!("{line}\n")).collect()
+    EVENTS.split_inclusive('\n').skip(from).take(to - from).collect()
 }
 
 fn append(path: &Path, bytes: &[u8]) {

@@ -34,7 +34,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["cli"]),
 ];
 
-/// Parts of DataFusion that plan or run SQL.
+/// Parts of `DataFusion` that plan or run SQL.
 const PLANNER: &[&str] = &["SessionContext", "SessionState", "execute_stream_partitioned"];
 
 /// Words of one domain: the engine knows none.

@@ -63,7 +63,7 @@ fn the_number_of_lines_is_exact() {
             let bytes: usize = sink.events.iter().map(|(_, line)| line.len() + 1).sum();
             assert_eq!(report.bytes, bytes as u64);
             assert_eq!(report.videos, sink.videos.len() as u64);
-            let lines = truth.iter().filter(|byte| **byte == b'\n').count();
+            let lines = memchr::memchr_iter(b'\n', &truth).count();
             assert_eq!(report.playbacks, lines as u64);
         }
     }
@@ -162,10 +162,8 @@ fn derive(events: &[Value]) -> (Vec<[i64; 2]>, i64, bool) {
         if this["video"]["state"] != "playing" {
             continue;
         }
-        let start = match this["video"]["loop"] == true {
-            true => 0,
-            false => int(&this["video"]["position_ms"]),
-        };
+        let start =
+            if this["video"]["loop"] == true { 0 } else { int(&this["video"]["position_ms"]) };
         let before = if next["type"] == "seek" { "from_position_ms" } else { "position_ms" };
         let end = int(&next["video"][before]);
         let elapsed = int(&next["mono_ms"]) - int(&this["mono_ms"]);
@@ -203,7 +201,7 @@ fn nonsense_is_refused() {
 #[test]
 fn any_catalogue_and_any_span_will_do() {
     for (videos, span_ms) in [(1, 1), (9, 60_000), (51, 86_400_000), (2_000, 40 * 86_400_000)] {
-        let options = Options { videos, span_ms, ..Options::new(2_000, 1, START_MS) };
+        let options = Options { span_ms, videos, ..Options::new(2_000, 1, START_MS) };
         let mut sink = Memory::default();
         simulate(&options, &mut sink, None, &mut |_| {}).unwrap();
         assert_eq!(sink.events.len(), 2_000);

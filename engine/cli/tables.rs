@@ -113,8 +113,8 @@ impl Tables {
             });
         }
         if mistake.message.contains("not supported: ") {
-            mistake.message =
-                "`lake sql` only reads: this statement would change something".to_owned();
+            "`lake sql` only reads: this statement would change something"
+                .clone_into(&mut mistake.message);
             mistake.hint =
                 Some("tables change by `lake run`; --output csv writes a result".to_owned());
         }

@@ -41,11 +41,11 @@ impl Pins {
     ) -> Result<()> {
         for input in inputs {
             let held = table.txn(&bookmark(&input.to_string())).await?;
-            let pinned = self.get(input).map_or(-1, |input| version_of(input));
-            if held.is_some_and(|held| held > pinned) {
-                if let Some(newest) = world.lake.table(input).await? {
-                    self.put(newest);
-                }
+            let pinned = self.get(input).map_or(-1, version_of);
+            if held.is_some_and(|held| held > pinned)
+                && let Some(newest) = world.lake.table(input).await?
+            {
+                self.put(newest);
             }
         }
         Ok(())
