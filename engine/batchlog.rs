@@ -81,9 +81,9 @@ impl Seen {
         self.recent.get(path)
     }
 
-    /// Files seen.
-    pub fn n_files(&self) -> usize {
-        self.files.len()
+    /// Files whose ranges are held whole.
+    pub fn n_recent(&self) -> usize {
+        self.recent.len()
     }
 }
 

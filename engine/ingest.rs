@@ -46,13 +46,10 @@ pub async fn ingest(world: &World, contract: &Contract, settled_ms: Option<i64>)
             SourceKind::Folder => {
                 ingest_folder(world, contract, source, settled_ms, &mut total).await?;
             }
-            SourceKind::Kafka => {
-                if world.settings.get("kafka.brokers").is_some() {
-                    world.remark(format!(
-                        "{source}: reading Kafka is not built yet, and is left out"
-                    ));
-                }
-            }
+            SourceKind::Kafka => world.remark(match world.settings.get("kafka.brokers") {
+                None => format!("{source}: left out, `kafka.brokers` is not set"),
+                Some(_) => format!("{source}: left out, reading Kafka is not built yet"),
+            }),
         }
     }
     let step = Step {

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Batches between two compact files.
 const COMPACT_EVERY: i64 = 100;
+/// Files in the batches since the last compact file: each is held whole, in memory and on disk.
+const COMPACT_FILES: usize = 20_000;
 const COMPACT_ENDING: &str = ".compact";
 
 /// The log of one source of one table, as it stands.
@@ -129,7 +131,8 @@ impl Log {
 
     /// Folds committed batches into one compact file when there are enough of them.
     pub async fn fold(&mut self, committed: i64) -> Result<()> {
-        if committed - self.compact.unwrap_or(-1) < COMPACT_EVERY {
+        let few = committed - self.compact.unwrap_or(-1) < COMPACT_EVERY;
+        if few && self.seen.n_recent() < COMPACT_FILES {
             return Ok(());
         }
         let failed = |cause| Error::retry("cannot fold the log of batches").caused_by(cause);
