@@ -14,7 +14,7 @@ mod csv_line;
 mod log;
 mod read;
 pub use log::Log;
-pub use read::{Chunk, Reader};
+pub use read::Reader;
 
 /// The format of a landing file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,25 +4,25 @@
 //! and the commit says how far it has read now; so of two runs that read the same batch one loses,
 //! looks again, and goes on behind it. Quarantine is another table and is committed first.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
 
 use crate::batchlog::{Batch, split};
 use crate::contract::{Contract, Source, SourceKind};
 use crate::error::{Error, Result};
-use crate::folder::{Chunk, Folder, Log, Reader};
-use crate::intake::{Intake, Origin};
+use crate::folder::{Folder, Log, Reader};
 use crate::mistake::to_error;
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{self, Decided};
 use crate::query::{Query, limits};
-use crate::rowcheck::{RowChecks, Violations};
-use crate::table::{Change, Commit, Evolution, Files, Outcome, Table, Writer};
+use crate::rowcheck::RowChecks;
+use crate::table::{Change, Commit, Evolution, Outcome, Table};
 use crate::world::{Event, Step, StepResult, World};
+
+mod stage;
+
+use stage::{Staged, Staging};
 
 /// A run that loses this many rounds in a row leaves the table to the others.
 const LOST_ROUNDS_MAX: u32 = 5;
@@ -114,22 +114,9 @@ struct Job<'a> {
     world: &'a World,
     contract: &'a Contract,
     folder: Folder,
-    checks: RowChecks,
+    staging: Staging,
     query: Query,
-    pseudonyms: Option<Pseudonyms>,
-    quarantine: Contract,
     batch_bytes: u64,
-}
-
-/// What a batch became before its commit.
-#[derive(Debug, Default)]
-struct Staged {
-    rows: Files,
-    rejected: Files,
-    n_rows: u64,
-    n_rejected: u64,
-    n_rescued: u64,
-    violations: Violations,
 }
 
 impl<'a> Job<'a> {
@@ -144,10 +131,14 @@ impl<'a> Job<'a> {
             world,
             contract,
             folder,
-            checks,
+            staging: Staging {
+                world: world.clone(),
+                contract: contract.clone(),
+                checks,
+                pseudonyms: key.as_ref().map(Pseudonyms::new),
+                quarantine: quarantine::contract()?,
+            },
             query,
-            pseudonyms: key.as_ref().map(Pseudonyms::new),
-            quarantine: quarantine::contract()?,
             batch_bytes: world.settings.bytes("ingest.batch_size")?,
         })
     }
@@ -210,7 +201,7 @@ impl<'a> Job<'a> {
         total: &mut Total,
     ) -> Result<bool> {
         let source = self.folder.source.to_string();
-        let mut quarantine = self.world.lake.open_or_create(&self.quarantine).await?;
+        let mut quarantine = self.world.lake.open_or_create(&self.staging.quarantine).await?;
         let app = format!("{}/{source}", self.contract.name);
         let ahead = quarantine.txn(&app).await?.is_some_and(|last| last >= batch.number);
         let decided = if ahead {
@@ -219,8 +210,10 @@ impl<'a> Job<'a> {
         } else {
             Decided::new()
         };
-        let staged = self.stage(table, &quarantine, batch, decided).await?;
-        if let Err(error) = self.checks.within_tolerance(&staged.violations) {
+        let reader = Reader::new(self.folder.clone(), self.contract.fields());
+        let read = |chunks| async move { reader.read(batch, &chunks).await };
+        let staged = self.staging.stage(table, &quarantine, decided, read).await?;
+        if let Err(error) = self.staging.checks.within_tolerance(&staged.violations) {
             table.discard(staged.rows).await;
             quarantine.discard(staged.rejected).await;
             return Err(error);
@@ -236,17 +229,10 @@ impl<'a> Job<'a> {
                 once: true,
                 ..Commit::default()
             };
-            let committed = match quarantine.commit(commit).await {
-                Ok(committed) => committed,
-                Err(error) => {
-                    table.discard(staged.rows).await;
-                    return Err(error);
-                }
-            };
-            if let (Outcome::Lost, files) = committed {
-                quarantine.discard(files.unwrap_or_default()).await;
+            let committed = commit_first(&mut quarantine, commit).await;
+            if !matches!(committed, Ok(true)) {
                 table.discard(staged.rows).await;
-                return Ok(false);
+                return committed;
             }
         }
         let commit = Commit {
@@ -282,150 +268,16 @@ impl<'a> Job<'a> {
         info.insert("lake.checks".to_owned(), json!(staged.violations.by_check));
         info
     }
-
-    /// Decodes and writes a batch: one reader, as many workers as cores.
-    async fn stage(
-        &self,
-        table: &Table,
-        quarantine: &Table,
-        batch: &Batch,
-        decided: Decided,
-    ) -> Result<Staged> {
-        let (sender, receiver) = mpsc::channel::<Chunk>(4);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let decided = Arc::new(decided);
-        let now_us = self.world.clock.now_us();
-        let mut workers = JoinSet::new();
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            let worker = Worker {
-                world: self.world.clone(),
-                contract: self.contract.clone(),
-                intake: Intake::new(
-                    self.contract,
-                    self.checks.clone(),
-                    self.pseudonyms.clone(),
-                    now_us,
-                )?,
-                rows: table.writer(self.contract)?,
-                rejected: quarantine.writer(&self.quarantine)?,
-                quarantine: self.quarantine.clone(),
-                now_us,
-                staged: Staged::default(),
-            };
-            workers.spawn(worker.work(Arc::clone(&receiver), Arc::clone(&decided)));
-        }
-        drop(receiver);
-        let reader = Reader::new(self.folder.clone(), self.contract.fields());
-        let read = reader.read(batch, &sender).await;
-        drop(sender);
-        let mut staged = Staged::default();
-        let mut result = read;
-        while let Some(worker) = workers.join_next().await {
-            match worker
-                .map_err(|cause| Error::internal("a worker broke").caused_by(cause))
-                .and_then(|done| done)
-            {
-                Ok(done) => staged.add(done),
-                Err(error) => result = result.and(Err(error)),
-            }
-        }
-        if let Err(error) = result {
-            table.discard(staged.rows).await;
-            quarantine.discard(staged.rejected).await;
-            return Err(error);
-        }
-        Ok(staged)
-    }
 }
 
-impl Staged {
-    fn add(&mut self, other: Self) {
-        self.rows.extend(other.rows);
-        self.rejected.extend(other.rejected);
-        self.n_rows += other.n_rows;
-        self.n_rejected += other.n_rejected;
-        self.n_rescued += other.n_rescued;
-        self.violations.merge(&other.violations);
-    }
-}
-
-/// Decodes chunks and writes their rows.
-struct Worker {
-    world: World,
-    contract: Contract,
-    intake: Intake,
-    rows: Writer,
-    rejected: Writer,
-    quarantine: Contract,
-    now_us: i64,
-    staged: Staged,
-}
-
-impl Worker {
-    async fn work(
-        mut self,
-        chunks: Arc<Mutex<mpsc::Receiver<Chunk>>>,
-        decided: Arc<Decided>,
-    ) -> Result<Staged> {
-        let result = loop {
-            let chunk = chunks.lock().await.recv().await;
-            let Some(chunk) = chunk else { break Ok(()) };
-            if let Err(error) = self.chunk(&chunk, &decided).await {
-                break Err(error);
-            }
-        };
-        if let Err(error) = result {
-            self.rows.abort().await;
-            self.rejected.abort().await;
-            return Err(error);
+/// Commits rejected records; `false` if another run did so first.
+async fn commit_first(quarantine: &mut Table, commit: Commit) -> Result<bool> {
+    match quarantine.commit(commit).await? {
+        (Outcome::Committed(_), _) => Ok(true),
+        (Outcome::Lost, files) => {
+            quarantine.discard(files.unwrap_or_default()).await;
+            Ok(false)
         }
-        self.staged.violations = std::mem::take(&mut self.intake.violations);
-        self.staged.n_rescued = self.intake.n_rescued;
-        self.staged.rows = self.rows.close().await?;
-        self.staged.rejected = self.rejected.close().await?;
-        Ok(self.staged)
-    }
-
-    async fn chunk(&mut self, chunk: &Chunk, decided: &Decided) -> Result<()> {
-        let source = format!("folder:{}", chunk.file);
-        let origin = Origin {
-            source: &source,
-            topic: None,
-            partition: None,
-            file: Some(&chunk.file),
-            record_ts_us: Some(chunk.modified_us),
-        };
-        match &chunk.fault {
-            None => self.intake.lines(&origin, &chunk.lines, chunk.first_record, decided)?,
-            Some(fault) => {
-                self.world.remark(format!(
-                    "{}: {fault}; what could not be read is in quarantine",
-                    chunk.file
-                ));
-                self.intake.fault(&origin, chunk.first_record, fault, decided);
-            }
-        }
-        let partitioned_by_day = self.contract.partition_by == ["_ingest_date"];
-        let days = i32::try_from(self.now_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
-        let mut n_rows = 0;
-        for rows in std::mem::take(&mut self.intake.rows) {
-            n_rows += rows.num_rows() as u64;
-            if partitioned_by_day {
-                self.rows.write_day(rows, "_ingest_date", days).await?;
-            } else {
-                self.rows.write(&rows).await?;
-            }
-        }
-        let rejected = std::mem::take(&mut self.intake.rejected);
-        if !rejected.is_empty() {
-            let rows =
-                quarantine::rows(&self.quarantine, &self.contract.name, &rejected, self.now_us)?;
-            self.rejected.write(&rows).await?;
-        }
-        self.staged.n_rows += n_rows;
-        self.staged.n_rejected += rejected.len() as u64;
-        self.world.tell(&Event::Rows(self.contract.name.clone(), n_rows));
-        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 
+use crate::chunk::{Chunk, Origin};
 use crate::contract::Contract;
 use crate::decode::{Class, Decoder};
 use crate::error::{Error, Result};
@@ -20,21 +21,6 @@ use crate::rowcheck::{RowChecks, Violations};
 const BATCH_ROWS: usize = 2048;
 /// Bytes of text in one Arrow batch, for records with long strings.
 const BATCH_BYTES: usize = 8 << 20;
-
-/// Where a run of records comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    /// `folder:events/a.ndjson` or `kafka:events`, as quarantine has it.
-    pub source: &'a str,
-    /// The topic, for Kafka.
-    pub topic: Option<&'a str>,
-    /// The partition, for Kafka.
-    pub partition: Option<i32>,
-    /// The file below the landing place, for folders.
-    pub file: Option<&'a str>,
-    /// Microseconds since 1970.
-    pub record_ts_us: Option<i64>,
-}
 
 /// Takes the records of one table.
 #[derive(Debug)]
@@ -76,42 +62,36 @@ impl Intake {
         })
     }
 
-    /// Takes the lines of a chunk; the first has number `first`. Blank lines are no records, and
-    /// positions in `decided` are somebody's already.
-    pub fn lines(
-        &mut self,
-        origin: &Origin<'_>,
-        lines: &[u8],
-        first: u64,
-        decided: &Decided,
-    ) -> Result<()> {
-        let mut start = 0;
-        let mut position = i64::try_from(first).unwrap_or(i64::MAX);
+    /// Takes the records of a chunk. Blank lines are no records, and positions in `decided` are
+    /// somebody's already.
+    pub fn take(&mut self, chunk: &Chunk, decided: &Decided) -> Result<()> {
+        let is_decided = |position: i64| {
+            !decided.is_empty() && decided.contains(&(chunk.origin.source.to_string(), position))
+        };
+        if let Some(fault) = &chunk.fault {
+            if !is_decided(chunk.first) {
+                let class = Class::Unreadable.name();
+                self.reject(&chunk.origin, chunk.first, class, fault.clone(), Vec::new());
+            }
+            return Ok(());
+        }
+        let lines = chunk.lines.as_slice();
+        let (mut start, mut position) = (0, chunk.first);
         while start < lines.len() {
             let end = memchr::memchr(b'\n', &lines[start..]).map_or(lines.len(), |at| start + at);
-            let line = &lines[start..end];
-            let skip = line.iter().all(u8::is_ascii_whitespace)
-                || (!decided.is_empty() && decided.contains(&(origin.source.to_owned(), position)));
-            if !skip {
-                self.record(origin, lines, start..end, position)?;
+            let is_blank = lines[start..end].iter().all(u8::is_ascii_whitespace);
+            if !is_blank && !is_decided(position) {
+                self.record(&chunk.origin, lines, start..end, position)?;
             }
             start = end + 1;
             position += 1;
         }
-        self.flush(origin, lines)
-    }
-
-    /// Notes that a file cannot be read from record `first` on.
-    pub fn fault(&mut self, origin: &Origin<'_>, first: u64, fault: &str, decided: &Decided) {
-        let position = i64::try_from(first).unwrap_or(i64::MAX);
-        if !decided.contains(&(origin.source.to_owned(), position)) {
-            self.reject(origin, position, Class::Unreadable.name(), fault.to_owned(), Vec::new());
-        }
+        self.flush(&chunk.origin, lines)
     }
 
     fn record(
         &mut self,
-        origin: &Origin<'_>,
+        origin: &Origin,
         lines: &[u8],
         span: Range<usize>,
         position: i64,
@@ -133,14 +113,14 @@ impl Intake {
 
     fn reject(
         &mut self,
-        origin: &Origin<'_>,
+        origin: &Origin,
         position: i64,
         class: &'static str,
         message: String,
         raw: Vec<u8>,
     ) {
         self.rejected.push(Rejected {
-            source: origin.source.to_owned(),
+            source: origin.source.to_string(),
             partition: origin.partition,
             position,
             record_ts_us: origin.record_ts_us,
@@ -151,7 +131,7 @@ impl Intake {
     }
 
     /// Turns the rows in the decoder into a batch, and checks it.
-    fn flush(&mut self, origin: &Origin<'_>, lines: &[u8]) -> Result<()> {
+    fn flush(&mut self, origin: &Origin, lines: &[u8]) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -178,11 +158,7 @@ impl Intake {
     }
 
     /// `_topic` to `_source_file`, in the order of [`crate::contract::engine_columns`].
-    fn engine_columns(
-        &self,
-        origin: &Origin<'_>,
-        pending: &[(i64, Range<usize>)],
-    ) -> Vec<ArrayRef> {
+    fn engine_columns(&self, origin: &Origin, pending: &[(i64, Range<usize>)]) -> Vec<ArrayRef> {
         let n = pending.len();
         let text = |value: Option<&str>| -> ArrayRef {
             match value {
@@ -199,13 +175,13 @@ impl Intake {
         let days =
             i32::try_from(self.ingested_at_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
         vec![
-            text(origin.topic),
+            text(origin.topic.as_deref()),
             Arc::new(std::iter::repeat_n(origin.partition, n).collect::<Int32Array>()),
             Arc::new(Int64Array::from_iter_values(pending.iter().map(|(position, _)| *position))),
             time(origin.record_ts_us),
             time(Some(self.ingested_at_us)),
             Arc::new(Date32Array::from_iter_values(std::iter::repeat_n(days, n))),
-            text(origin.file),
+            text(origin.file.as_deref()),
         ]
     }
 }

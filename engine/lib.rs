@@ -10,6 +10,7 @@ pub mod mistake;
 pub mod settings;
 // decide: pure, no input or output
 pub mod batchlog;
+pub mod chunk;
 pub mod contract;
 pub mod decode;
 pub mod job;

@@ -10,7 +10,20 @@ use crate::support::{REPOSITORY, below, project};
 /// A module may import modules of its own row or of a row above, never of a row below.
 const STRATA: &[(&str, &[&str])] = &[
     ("base", &["clock", "error", "mistake", "settings"]),
-    ("decide", &["batchlog", "contract", "decode", "job", "model", "plan", "project", "pseudonym"]),
+    (
+        "decide",
+        &[
+            "batchlog",
+            "chunk",
+            "contract",
+            "decode",
+            "job",
+            "model",
+            "plan",
+            "project",
+            "pseudonym",
+        ],
+    ),
     ("act", &["folder", "intake", "lake", "quarantine", "query", "rowcheck", "table"]),
     ("verbs", &["check", "ingest", "output", "refresh", "run", "world"]),
 ];

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Folder, Format, Packing, format_of};
 use crate::batchlog::{Batch, Range};
+use crate::chunk::{Chunk, Origin};
 use crate::contract::TypedField;
 use crate::error::{Error, Kind, Result};
 
@@ -21,21 +22,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 const RECORD_BYTES_MAX: usize = 64 << 20;
 
 const LAND_AGAIN: &str = "land it again under a new name";
-
-/// Whole records of one file, one JSON object a line.
-#[derive(Debug)]
-pub struct Chunk {
-    /// The file below the landing place.
-    pub file: Arc<str>,
-    /// When the file was changed last, in microseconds since 1970.
-    pub modified_us: i64,
-    /// The number of the first record in its file; every line counts, also a blank one.
-    pub first_record: u64,
-    /// The records.
-    pub lines: Vec<u8>,
-    /// Why the file cannot be read further than the record before `first_record`, if it cannot.
-    pub fault: Option<String>,
-}
 
 /// Reads the batches of a folder.
 #[derive(Clone, Debug)]
@@ -66,23 +52,16 @@ impl Reader {
     }
 
     async fn gone(&self, range: &Range, error: &Error, chunks: &mpsc::Sender<Chunk>) {
-        let chunk = Chunk {
-            file: self.folder.place(&range.path).into(),
-            modified_us: range.modified_ms.saturating_mul(1000),
-            first_record: 0,
-            lines: Vec::new(),
-            fault: Some(cause_of(error)),
-        };
+        let origin = Origin::file(&self.folder.place(&range.path), range.modified_ms);
         // Nobody listens any more only if the run has failed already.
-        let _ = chunks.send(chunk).await;
+        let _ = chunks.send(Chunk::fault(origin, 0, cause_of(error))).await;
     }
 
     async fn read_range(&self, range: &Range, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
         let (format, packing) = format_of(&range.path).unwrap_or((Format::Json, Packing::Plain));
         let cutter = Cutter {
             folder: self.folder.clone(),
-            file: self.folder.place(&range.path).into(),
-            modified_us: range.modified_ms.saturating_mul(1000),
+            origin: Origin::file(&self.folder.place(&range.path), range.modified_ms),
             next_record: 0,
             chunks: chunks.clone(),
         };
@@ -232,8 +211,7 @@ fn count_newlines(mut bytes: Box<dyn Read>) -> io::Result<u64> {
 /// Cuts one file into chunks.
 struct Cutter {
     folder: Folder,
-    file: Arc<str>,
-    modified_us: i64,
+    origin: Origin,
     next_record: u64,
     chunks: mpsc::Sender<Chunk>,
 }
@@ -242,27 +220,18 @@ impl Cutter {
     /// Sends lines on; `false` if nobody listens any more.
     fn send(&mut self, lines: Vec<u8>) -> bool {
         let n = memchr::memchr_iter(b'\n', &lines).count() as u64;
-        let chunk = Chunk {
-            file: Arc::clone(&self.file),
-            modified_us: self.modified_us,
-            first_record: self.next_record,
-            lines,
-            fault: None,
-        };
+        let chunk = Chunk::lines(self.origin.clone(), self.position(), lines);
         self.next_record += n;
         self.chunks.blocking_send(chunk).is_ok()
     }
 
-    /// Tells that the rest of the file cannot be read: that is decided, too, or it would stop the
-    /// table for ever.
+    fn position(&self) -> i64 {
+        i64::try_from(self.next_record).unwrap_or(i64::MAX)
+    }
+
+    /// Tells that the rest of the file cannot be read.
     fn fault(&mut self, error: &Error) {
-        let chunk = Chunk {
-            file: Arc::clone(&self.file),
-            modified_us: self.modified_us,
-            first_record: self.next_record,
-            lines: Vec::new(),
-            fault: Some(cause_of(error)),
-        };
+        let chunk = Chunk::fault(self.origin.clone(), self.position(), cause_of(error));
         // Nobody listens any more only if the run has failed already.
         let _ = self.chunks.blocking_send(chunk);
     }
