@@ -119,8 +119,18 @@ enum Command {
     },
 }
 
+/// Stack of the thread that plans queries: planning calls itself once for every term of a long
+/// expression. Only what is used is ever taken from memory.
+const STACK_BYTES: usize = 1 << 30;
+
 /// Runs the command line; the exit code.
 pub(crate) fn main() -> u8 {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run_command_line);
+    // A thread that broke has said why.
+    thread.map_or(70, |thread| thread.join().unwrap_or(70))
+}
+
+fn run_command_line() -> u8 {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 
 mod csv_line;
 mod log;
+mod parquet_rows;
 mod read;
 pub use log::Log;
 pub use read::Reader;
@@ -163,6 +164,16 @@ impl Folder {
             }
         }
         let (format, packing) = format_of(path).unwrap_or((Format::Json, Packing::Plain));
+        if format == Format::Csv && packing == Packing::Plain && start > 0 && size > start {
+            let edge = self.bytes(path, start - 1..start + 1).await?;
+            if !edge.contains(&b'\n') && !edge.contains(&b'\r') {
+                return Err(Error::data(format!(
+                    "{} was read while its last row was still being written",
+                    self.place(path)
+                ))
+                .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed"));
+            }
+        }
         let end = match (format, packing) {
             (Format::Json, Packing::Plain) => self.whole_lines(path, start, size).await?,
             (Format::Parquet, _) if start > 0 && size > start => {

@@ -1,13 +1,16 @@
 //! All tables of a lake, for SQL.
 
 use engine::contract::TableName;
-use engine::error::{Error, Result};
+use engine::error::{Error, Kind, Result};
 use engine::model::Refresh;
 use engine::query::{Query, explain, limits, translate};
 use engine::refresh::Pins;
 use engine::world::World;
 
 use super::Output;
+
+/// Planning takes time by the square of the terms of one expression: minutes beyond this.
+const TERMS_MAX: usize = 6_000;
 
 /// A lake's tables at one moment, and a folder to spill to while they are read.
 #[derive(Debug)]
@@ -64,6 +67,11 @@ impl Tables {
     pub(crate) async fn print(&self, sql: &str, output: Output) -> Result<u64> {
         use datafusion::arrow::datatypes::SchemaRef;
         use futures::StreamExt;
+        let n_operators = sql.split([' ', '\n', '+', '-', '*', '/', '|']).count();
+        if n_operators > TERMS_MAX {
+            return Err(Error::usage(format!("the query has more than {TERMS_MAX} terms"))
+                .hint("put long lists of values into a file, and join it"));
+        }
         let frame = match self.query.plan(sql).await {
             Ok(frame) => frame,
             Err(cause) => return Err(self.mistake(sql, &cause).await),
@@ -77,9 +85,17 @@ impl Tables {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(failed)?;
             n_rows += batch.num_rows() as u64;
-            printer.write(&batch)?;
+            match printer.write(&batch) {
+                // Who closes the pipe has seen enough.
+                Err(error) if error.kind() == Kind::Interrupted => return Ok(n_rows),
+                written => written?,
+            }
         }
-        if let Some(n) = printer.finish()? {
+        let cut_at = match printer.finish() {
+            Err(error) if error.kind() == Kind::Interrupted => return Ok(n_rows),
+            finished => finished?,
+        };
+        if let Some(n) = cut_at {
             super::say(&format!(
                 "only the first rows of {n} are shown; --output csv or ndjson prints all"
             ));

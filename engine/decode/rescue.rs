@@ -1,8 +1,10 @@
 //! Fields that the contract does not know, kept as JSON; never one that names a person.
 
+use std::fmt;
 use std::ops::Range;
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::plan::Plan;
 
@@ -61,38 +63,110 @@ fn fields_of(index: usize, rescues: &[Rescue], record: &[u8], plan: &Plan) -> Ve
     out
 }
 
+/// Whether a field's name is that of a personal column, however it is spelled: `User-ID`,
+/// `userId` and `context.user_id` are `user_id`.
 fn is_personal(name: &str, plan: &Plan) -> bool {
-    let name = name.to_lowercase();
-    plan.personal_names.contains(&name)
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let (whole, last) = (spelled(name), spelled(last));
+    plan.personal_names.iter().any(|personal| {
+        let personal = spelled(personal);
+        whole == personal || last == personal
+    })
+}
+
+fn spelled(name: &str) -> String {
+    name.to_uppercase().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// The value without personal fields, if it had any; else it stays as it was, byte for byte.
 fn without_persons(value: &[u8], plan: &Plan) -> Option<Vec<u8>> {
-    if !value.contains(&b'{') {
-        return None;
-    }
-    let mut parsed: Value = serde_json::from_slice(value).ok()?;
-    if strip(&mut parsed, plan) { serde_json::to_vec(&parsed).ok() } else { None }
+    let text = std::str::from_utf8(value).ok()?;
+    let cleaned = clean(text, plan, 0)?;
+    Some(cleaned.into_bytes())
 }
 
-fn strip(value: &mut Value, plan: &Plan) -> bool {
-    match value {
-        Value::Object(fields) => {
-            let before = fields.len();
-            fields.retain(|name, _| !is_personal(name, plan));
-            let mut stripped = fields.len() < before;
-            for value in fields.values_mut() {
-                stripped |= strip(value, plan);
-            }
-            stripped
+/// Strings may hold JSON that holds strings: no deeper than this.
+const NESTED_STRINGS: u32 = 4;
+
+/// The JSON text without personal fields; `None` if it had none. What cannot be looked into is
+/// emptied, not kept: a person may be in it.
+fn clean(text: &str, plan: &Plan, strings: u32) -> Option<String> {
+    match text.trim_start().as_bytes().first() {
+        Some(b'{') => match serde_json::from_str::<Fields<'_>>(text) {
+            Ok(fields) => clean_object(&fields.0, plan, strings),
+            Err(_) => Some("null".to_owned()),
+        },
+        Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(values) => clean_list(&values, plan, strings),
+            Err(_) => Some("null".to_owned()),
+        },
+        Some(b'"') if strings < NESTED_STRINGS => {
+            let inner: String = serde_json::from_str(text).ok()?;
+            let is_json = inner.trim_start().starts_with(['{', '[', '"']);
+            let cleaned = if is_json && serde_json::from_str::<&RawValue>(&inner).is_ok() {
+                clean(&inner, plan, strings + 1)
+            } else {
+                None
+            };
+            cleaned.and_then(|cleaned| serde_json::to_string(&cleaned).ok())
         }
-        Value::Array(values) => {
-            let mut stripped = false;
-            for value in values {
-                stripped |= strip(value, plan);
-            }
-            stripped
+        _ => None,
+    }
+}
+
+fn clean_object(fields: &[(String, &RawValue)], plan: &Plan, strings: u32) -> Option<String> {
+    let mut changed = false;
+    let mut parts = Vec::new();
+    for (name, value) in fields {
+        if is_personal(name, plan) {
+            changed = true;
+            continue;
         }
-        _ => false,
+        let cleaned = clean(value.get(), plan, strings);
+        changed |= cleaned.is_some();
+        let name = serde_json::to_string(name).ok()?;
+        parts.push(format!("{name}:{}", cleaned.as_deref().unwrap_or(value.get())));
+    }
+    changed.then(|| format!("{{{}}}", parts.join(",")))
+}
+
+fn clean_list(values: &[&RawValue], plan: &Plan, strings: u32) -> Option<String> {
+    let cleaned: Vec<Option<String>> =
+        values.iter().map(|value| clean(value.get(), plan, strings)).collect();
+    if cleaned.iter().all(Option::is_none) {
+        return None;
+    }
+    let parts: Vec<&str> = cleaned
+        .iter()
+        .zip(values)
+        .map(|(cleaned, value)| cleaned.as_deref().unwrap_or(value.get()))
+        .collect();
+    Some(format!("[{}]", parts.join(",")))
+}
+
+/// The fields of an object as they stand, doubles and numbers of any size included.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Fields(fields))
     }
 }

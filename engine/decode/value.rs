@@ -29,6 +29,8 @@ pub(super) fn push_string(
         }
     }
     match (leaf.domain, pseudonyms) {
+        // An empty id is nobody's: a pseudonym would make one person of all who send it.
+        (Some(_), _) if bytes.is_empty() => {}
         (Some(domain), Some(pseudonyms)) => {
             leaf.column.push_text(row, pseudonyms.of(domain, bytes).as_bytes());
         }

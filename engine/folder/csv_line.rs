@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::contract::{Type, TypedField};
+use crate::error::{Error, Result};
 
 /// A column of a CSV file.
 pub(super) struct CsvColumn {
@@ -25,9 +26,30 @@ impl CsvColumn {
     }
 }
 
+/// The columns that a header names.
+pub(super) fn csv_columns(
+    header: &csv::ByteRecord,
+    fields: &[TypedField],
+) -> Result<Vec<CsvColumn>> {
+    let columns: Vec<CsvColumn> = header.iter().map(|name| CsvColumn::new(name, fields)).collect();
+    for (i, column) in columns.iter().enumerate() {
+        if columns[..i].iter().any(|other| other.path == column.path) {
+            return Err(Error::data(format!("the header names `{}` twice", column.path.join("."))));
+        }
+    }
+    Ok(columns)
+}
+
 /// A CSV row as a JSON object: empty fields are null, and structs of nothing but them are absent. What is no number where the contract has
 /// one stays text, and the decoder finds it.
 pub(super) fn csv_line(columns: &[CsvColumn], record: &csv::ByteRecord, out: &mut Vec<u8>) {
+    if record.iter().any(|value| std::str::from_utf8(value).is_err()) {
+        // No JSON can hold it: as it came it is found to be no UTF-8, and quarantined.
+        let row = record.iter().collect::<Vec<_>>().join(&b',');
+        out.extend(row.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+        out.push(b'\n');
+        return;
+    }
     let mut object = serde_json::Map::new();
     for (i, value) in record.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
         let text = String::from_utf8_lossy(value);

@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::csv_line::{CsvColumn, csv_line};
+use super::csv_line::{csv_columns, csv_line};
+use super::parquet_rows::plain;
 use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc;
@@ -18,8 +19,8 @@ use crate::error::{Error, Kind, Result};
 const FETCH_BYTES: u64 = 4 << 20;
 /// A chunk is cut at the first line's end behind this many bytes.
 const CHUNK_BYTES: usize = 1 << 20;
-/// A record above this size stops the run: it would not fit in memory many times.
-const RECORD_BYTES_MAX: usize = 64 << 20;
+/// A record above this size is not read: it would not fit in memory many times.
+const RECORD_BYTES_MAX: usize = 16 << 20;
 
 const LAND_AGAIN: &str = "land it again under a new name";
 
@@ -59,29 +60,28 @@ impl Reader {
 
     async fn read_range(&self, range: &Range, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
         let (format, packing) = format_of(&range.path).unwrap_or((Format::Json, Packing::Plain));
-        let cutter = Cutter {
+        // What earlier batches took is counted, not decoded: `_offset` numbers a file's records.
+        let before = match range.start {
+            0 => Before::default(),
+            _ => self.before(range, format, packing).await?,
+        };
+        let (from, before) = match (format, packing) {
+            (Format::Json, Packing::Plain) => (range.start, Before { bytes: 0, ..before }),
+            _ => (0, before),
+        };
+        let mut cutter = Cutter {
             folder: self.folder.clone(),
             origin: Origin::file(&self.folder.place(&range.path), range.modified_ms),
-            next_record: 0,
+            next_record: before.records,
             chunks: chunks.clone(),
         };
-        // Records before `start` are counted, not decoded: `_offset` numbers a file's records.
-        let (from, skip) = match (format, packing) {
-            (Format::Json, Packing::Plain) => (range.start, Skip::Nothing),
-            _ if range.start == 0 => (0, Skip::Nothing),
-            _ => (0, Skip::Records(self.count(range, format, packing).await?)),
-        };
-        let mut cutter = cutter;
-        if from > 0 {
-            cutter.next_record = self.count(range, format, packing).await?;
-        }
         let place = self.folder.place(&range.path);
         let fields = Arc::clone(&self.fields);
         self.through(&range.path, from..range.end, move |bytes| {
             let result = match format {
                 Format::Parquet => cutter.parquet(bytes, packing),
-                Format::Csv => cutter.csv(bytes, packing, skip, &fields),
-                Format::Json => cutter.json(bytes, packing, skip),
+                Format::Csv => cutter.csv(bytes, packing, &fields),
+                Format::Json => cutter.json(bytes, packing, before.bytes),
             };
             match result {
                 Err(error) if error.kind() == Kind::Data => {
@@ -94,23 +94,26 @@ impl Reader {
         .await
     }
 
-    /// The records of a file before `range.start`.
-    async fn count(&self, range: &Range, format: Format, packing: Packing) -> Result<u64> {
-        let (sender, mut receiver) = mpsc::channel::<u64>(1);
-        let place = self.folder.place(&range.path);
+    /// What earlier batches took of a file: the text of the stored bytes before `range.start`.
+    async fn before(&self, range: &Range, format: Format, packing: Packing) -> Result<Before> {
+        let (sender, mut receiver) = mpsc::channel::<Before>(1);
         let counting = self.through(&range.path, 0..range.start, move |bytes| {
-            let n = match format {
-                Format::Csv => csv_reader(bytes, packing).byte_records().count() as u64,
-                _ => count_newlines(unpacked(bytes, packing))
-                    .map_err(|cause| Error::io(&place, cause))?,
+            let before = match format {
+                // A row that could not be read was the last that the earlier batch saw.
+                Format::Csv => {
+                    let rows = csv_reader(bytes, packing).into_byte_records();
+                    let records = rows.take_while(std::result::Result::is_ok).count() as u64;
+                    Before { bytes: 0, records }
+                }
+                _ => whole_lines(unpacked(bytes, packing)),
             };
             // The receiver waits below; it is gone only if the run is.
-            let _ = sender.blocking_send(n);
+            let _ = sender.blocking_send(before);
             Ok(())
         });
-        let (counted, n) = tokio::join!(counting, receiver.recv());
+        let (counted, before) = tokio::join!(counting, receiver.recv());
         counted?;
-        Ok(n.unwrap_or_default())
+        Ok(before.unwrap_or_default())
     }
 
     /// Feeds bytes of a file to `work`, which runs on a thread of its own.
@@ -145,11 +148,12 @@ impl Reader {
     }
 }
 
-/// What of a file was read by earlier batches.
-#[derive(Clone, Copy, Debug)]
-enum Skip {
-    Nothing,
-    Records(u64),
+/// What earlier batches took of a file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    /// Bytes of its text, unpacked.
+    bytes: u64,
+    records: u64,
 }
 
 /// Bytes from the fetching task, as a blocking reader.
@@ -197,13 +201,21 @@ fn csv_reader(bytes: Pipe, packing: Packing) -> csv::Reader<Box<dyn Read>> {
     csv::ReaderBuilder::new().flexible(true).from_reader(unpacked(bytes, packing))
 }
 
-fn count_newlines(mut bytes: Box<dyn Read>) -> io::Result<u64> {
+/// What a run takes of a text that ends here: all of it, or up to the last line before a fault.
+fn whole_lines(mut text: Box<dyn Read>) -> Before {
     let mut buffer = vec![0; 1 << 16];
-    let mut n = 0;
+    let (mut read, mut lines) = (0, Before::default());
     loop {
-        match bytes.read(&mut buffer)? {
-            0 => return Ok(n),
-            read => n += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64,
+        match text.read(&mut buffer) {
+            Ok(0) => return Before { bytes: read, ..lines },
+            Ok(n) => {
+                lines.records += memchr::memchr_iter(b'\n', &buffer[..n]).count() as u64;
+                if let Some(at) = memchr::memrchr(b'\n', &buffer[..n]) {
+                    lines.bytes = read + at as u64 + 1;
+                }
+                read += n as u64;
+            }
+            Err(_) => return lines,
         }
     }
 }
@@ -236,86 +248,88 @@ impl Cutter {
         let _ = self.chunks.blocking_send(chunk);
     }
 
-    fn json(&mut self, bytes: Pipe, packing: Packing, skip: Skip) -> Result<()> {
-        let mut bytes = unpacked(bytes, packing);
-        let mut to_skip = match skip {
-            Skip::Nothing => 0,
-            Skip::Records(n) => n,
-        };
-        let first = self.next_record == 0 && to_skip == 0;
+    fn json(&mut self, bytes: Pipe, packing: Packing, skip: u64) -> Result<()> {
+        let mut text = unpacked(bytes, packing);
+        io::copy(&mut text.by_ref().take(skip), &mut io::sink())
+            .map_err(|cause| damaged(packing, cause))?;
+        let mut at_start = skip == 0 && self.next_record == 0;
         let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
+        let mut in_long_record = false;
         loop {
             let start = buffer.len();
             buffer.resize(start + CHUNK_BYTES, 0);
-            let read = fill(bytes.as_mut(), &mut buffer[start..])
-                .map_err(|cause| damaged(packing, cause))?;
+            let (read, fault) = fill(text.as_mut(), &mut buffer[start..]);
             buffer.truncate(start + read);
-            if first && self.next_record == 0 && buffer.starts_with(b"\xef\xbb\xbf") {
+            let ended = read < CHUNK_BYTES && fault.is_none();
+            if std::mem::take(&mut at_start) && buffer.starts_with(b"\xef\xbb\xbf") {
                 buffer.drain(..3);
             }
-            let end = if read == 0 {
-                buffer.len()
-            } else {
-                memchr::memrchr(b'\n', &buffer).map_or(0, |at| at + 1)
-            };
-            if end == 0 && buffer.len() > RECORD_BYTES_MAX {
-                return Err(Error::data(format!(
-                    "record {} is longer than {} MiB",
-                    self.next_record,
-                    RECORD_BYTES_MAX >> 20
-                ))
-                .hint("land the rest of the file under a new name"));
+            if in_long_record {
+                in_long_record = !self.skip_long_record(&mut buffer);
             }
-            let rest = buffer.split_off(end);
-            let mut lines = std::mem::replace(&mut buffer, rest);
-            while to_skip > 0 && !lines.is_empty() {
-                let line = memchr::memchr(b'\n', &lines).map_or(lines.len(), |at| at + 1);
-                lines.drain(..line);
-                to_skip -= 1;
-                self.next_record += 1;
-            }
-            if (!lines.is_empty() && !self.send(lines)) || read == 0 {
+            let whole = memchr::memrchr(b'\n', &buffer).map_or(0, |at| at + 1);
+            let rest = buffer.split_off(if ended { buffer.len() } else { whole });
+            let lines = std::mem::replace(&mut buffer, rest);
+            if !lines.is_empty() && !self.send(lines) {
                 return Ok(());
+            }
+            if let Some(cause) = fault {
+                return Err(damaged(packing, cause));
+            }
+            if ended {
+                return Ok(());
+            }
+            if buffer.len() > RECORD_BYTES_MAX {
+                self.fault(&Error::data(format!(
+                    "the record is longer than {} MiB",
+                    RECORD_BYTES_MAX >> 20
+                )));
+                buffer.clear();
+                in_long_record = true;
             }
             buffer.reserve(CHUNK_BYTES);
         }
     }
 
-    fn csv(
-        &mut self,
-        bytes: Pipe,
-        packing: Packing,
-        skip: Skip,
-        fields: &[TypedField],
-    ) -> Result<()> {
+    /// Drops the rest of a record that is too long; whether it ends in the buffer.
+    fn skip_long_record(&mut self, buffer: &mut Vec<u8>) -> bool {
+        match memchr::memchr(b'\n', buffer) {
+            Some(at) => {
+                buffer.drain(..=at);
+                self.next_record += 1;
+                true
+            }
+            None => {
+                buffer.clear();
+                false
+            }
+        }
+    }
+
+    fn csv(&mut self, bytes: Pipe, packing: Packing, fields: &[TypedField]) -> Result<()> {
         let mut reader = csv_reader(bytes, packing);
         let broken = |cause: csv::Error| {
             Error::data("the CSV cannot be read").hint(LAND_AGAIN).caused_by(cause)
         };
-        let header = reader.byte_headers().map_err(broken)?.clone();
-        let columns: Vec<CsvColumn> =
-            header.iter().map(|name| CsvColumn::new(name, fields)).collect();
+        let columns = csv_columns(reader.byte_headers().map_err(broken)?, fields)?;
         let mut lines = Vec::new();
         let mut record = csv::ByteRecord::new();
-        let mut to_skip = match skip {
-            Skip::Nothing => 0,
-            Skip::Records(n) => n,
-        };
-        while reader.read_byte_record(&mut record).map_err(broken)? {
-            if to_skip > 0 {
-                to_skip -= 1;
-                self.next_record += 1;
-                continue;
+        let mut to_skip = self.next_record;
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(true) if to_skip > 0 => to_skip -= 1,
+                Ok(true) => csv_line(&columns, &record, &mut lines),
+                ended => {
+                    if !lines.is_empty() {
+                        self.send(lines);
+                    }
+                    return ended.map(drop).map_err(broken);
+                }
             }
-            csv_line(&columns, &record, &mut lines);
             if lines.len() >= CHUNK_BYTES && !self.send(std::mem::take(&mut lines)) {
                 return Ok(());
             }
         }
-        if !lines.is_empty() {
-            self.send(lines);
-        }
-        Ok(())
     }
 
     fn parquet(&mut self, mut bytes: Pipe, packing: Packing) -> Result<()> {
@@ -333,7 +347,7 @@ impl Cutter {
             .and_then(|builder| builder.with_batch_size(4096).build())
             .map_err(|cause| broken(cause.into()))?;
         for rows in batches {
-            let rows = rows.map_err(|cause| broken(cause.into()))?;
+            let rows = rows.and_then(|rows| plain(&rows)).map_err(|cause| broken(cause.into()))?;
             let mut writer = arrow_json::WriterBuilder::new()
                 .with_explicit_nulls(true)
                 .with_timestamp_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
@@ -363,13 +377,15 @@ fn damaged(packing: Packing, cause: io::Error) -> Error {
         .caused_by(cause)
 }
 
-fn fill(bytes: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads until the buffer is full, the text ends, or cannot be read further.
+fn fill(text: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut n = 0;
     while n < buffer.len() {
-        match bytes.read(&mut buffer[n..])? {
-            0 => break,
-            read => n += read,
+        match text.read(&mut buffer[n..]) {
+            Ok(0) => break,
+            Ok(read) => n += read,
+            Err(cause) => return (n, Some(cause)),
         }
     }
-    Ok(n)
+    (n, None)
 }

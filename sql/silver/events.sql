@@ -20,7 +20,7 @@ WITH received_events AS (
 
 -- Few events come twice, so only those are sorted; a join holds its left side in memory, so they stand left.
 repeated_events AS (
-    SELECT event_id
+    SELECT event_id AS repeated_id
     FROM bronze.events
     GROUP BY event_id
     HAVING count(*) > 1
@@ -29,12 +29,12 @@ repeated_events AS (
 events AS (
     SELECT received_events.*
     FROM repeated_events
-    RIGHT JOIN received_events ON received_events.event_id = repeated_events.event_id
-    WHERE repeated_events.event_id IS NULL
+    RIGHT JOIN received_events ON received_events.event_id = repeated_events.repeated_id
+    WHERE repeated_events.repeated_id IS NULL
     UNION ALL
     SELECT received_events.*
     FROM repeated_events
-    JOIN received_events ON received_events.event_id = repeated_events.event_id
+    JOIN received_events ON received_events.event_id = repeated_events.repeated_id
     QUALIFY row_number() OVER (
         PARTITION BY received_events.event_id
         ORDER BY

@@ -8,8 +8,9 @@ no_gap_no_overlap   = "(SELECT count(*) FROM (SELECT valid_to, lead(valid_from) 
 open_at_both_ends   = "(SELECT count(*) FROM (SELECT video_id, min(valid_from) AS first_from, max(valid_to) AS last_to FROM this GROUP BY video_id) AS video WHERE CAST(first_from AS DATE) <> DATE '1970-01-01' OR CAST(last_to AS DATE) <> DATE '9999-12-31') = 0"
 ---*/
 
--- The first version opens at 1970-01-01, so that early events find a row. A later record starts at its
--- valid_from, else at the time of its record or file. A record that changes nothing makes no version.
+-- The first version opens at 1970-01-01, so that early events find a row: the record that was written first
+-- does, unless it says otherwise. A later record starts at its valid_from, else at the time of its record or
+-- file. A record that changes nothing makes no version.
 
 WITH catalogue_records AS (
     SELECT
@@ -43,8 +44,12 @@ WITH catalogue_records AS (
         is_live,
         stream_type,
         _record_ts,
+        _offset,
         greatest(
-            coalesce(valid_from, _record_ts, arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')),
+            coalesce(
+                valid_from,
+                CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id) THEN _record_ts END,
+                arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')),
             arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
         ) AS stated_from,
         -- Everything whose change makes a new version, as one text: to compare, and to break ties.
@@ -65,10 +70,10 @@ states AS (
         first_value(publish_ts) IGNORE NULLS OVER newest_first   AS newest_publish_ts,
         first_value(unpublish_ts) IGNORE NULLS OVER newest_first AS newest_unpublish_ts
     FROM catalogue_records
-    QUALIFY row_number() OVER (PARTITION BY video_id, stated_from ORDER BY _record_ts DESC NULLS LAST, content DESC) = 1
+    QUALIFY row_number() OVER (PARTITION BY video_id, stated_from ORDER BY _record_ts DESC NULLS LAST, _offset DESC, content DESC) = 1
     WINDOW newest_first AS (
         PARTITION BY video_id
-        ORDER BY stated_from DESC, _record_ts DESC NULLS LAST, content DESC, release_ts DESC, publish_ts DESC, unpublish_ts DESC
+        ORDER BY stated_from DESC, _record_ts DESC NULLS LAST, _offset DESC, content DESC, release_ts DESC, publish_ts DESC, unpublish_ts DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ),
 
