@@ -172,3 +172,20 @@ fn the_same_seed_makes_the_same_bytes() {
     assert_eq!(made[0], made[1]);
     assert_ne!(made[0], made[2]);
 }
+
+#[test]
+fn an_outer_join_keeps_the_rows_that_have_no_partner() {
+    let lake = Lake::new();
+    let events = include_str!("fixtures/domain/events.jsonl");
+    let some: String = events.split_inclusive('\n').take(200).collect();
+    lake.land("events/a.ndjson", [events, &some].concat().as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let repeated = "SELECT event_id FROM bronze.events GROUP BY event_id HAVING count(*) > 1";
+    let outer = format!(
+        "SELECT count(*) AS n FROM ({repeated}) AS r RIGHT JOIN bronze.events AS e ON e.event_id = r.event_id WHERE r.event_id IS NULL"
+    );
+    let without =
+        format!("SELECT count(*) AS n FROM bronze.events WHERE event_id NOT IN ({repeated})");
+    assert_eq!(lake.number(&outer), lake.number(&without));
+    assert!(lake.number(&outer) > 0);
+}

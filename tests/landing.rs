@@ -238,3 +238,29 @@ fn the_log_of_batches_is_folded_and_nothing_is_read_twice() {
     lake.land("events/004.ndjson", lines(7, 9).as_bytes());
     lake.run(&["run", "bronze"]).says(1, &["events/004.ndjson"]);
 }
+
+#[test]
+fn a_packed_file_that_was_landed_half_written_is_read_to_its_end_once_it_is_whole() {
+    let lake = Lake::new();
+    let whole = gzip(EVENTS.repeat(40).as_bytes());
+    lake.land("events/a.ndjson.gz", &whole[..whole.len() / 2]);
+    lake.land("events/b.ndjson", lines(0, 3).as_bytes());
+    lake.run(&["run", "bronze"]).says(0, &["events/a.ndjson.gz", "quarantine"]);
+    let half = lake.number(COUNT);
+    assert!(half > 3, "the lines before the cut are taken");
+    lake.land("events/a.ndjson.gz", &whole);
+    lake.ok(&["run", "bronze"]);
+    let n_lines = i64::try_from(EVENTS.lines().count()).unwrap() * 40;
+    assert_eq!(lake.number(COUNT), n_lines + 3);
+}
+
+#[test]
+fn a_row_of_csv_that_was_read_half_written_is_a_loud_stop() {
+    let shop = Lake::of(&Path::new(crate::support::REPOSITORY).join("engine/cli/template"));
+    let header = "order_id,ordered_at,total_micros\n";
+    shop.land("orders/a.csv", format!("{header}o1,2026-03-01T00:00:00Z,67").as_bytes());
+    shop.ok(&["run", "bronze"]);
+    let grown = format!("{header}o1,2026-03-01T00:00:00Z,67890\no2,2026-03-01T00:00:00Z,1\n");
+    shop.land("orders/a.csv", grown.as_bytes());
+    shop.run(&["run", "bronze"]).says(1, &["orders/a.csv", "last row", ".part"]);
+}

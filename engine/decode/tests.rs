@@ -135,6 +135,28 @@ fn unknown_fields_are_kept_and_persons_are_not() {
     assert!(user.is_null(0) && user.value(2).len() == 39 && !user.value(2).contains("bob"));
 }
 
+#[test]
+fn persons_are_found_however_their_fields_are_spelled() {
+    for unknown in [
+        r#""userId":"bob""#,
+        r#""context.user_id":"bob""#,
+        r#""z":{"n":1e400,"user_id":"bob"}"#,
+        r#""z":[{"User-ID":"bob"}]"#,
+        r#""z":"{\"a\":[{\"user_id\":\"bob\"}]}""#,
+        r#""z":{"user\u005fid":"bob"}"#,
+    ] {
+        let mut decoder = decoder();
+        decoder.decode(format!(r#"{{"id":"a",{unknown}}}"#).as_bytes()).unwrap();
+        let batch = rows(&mut decoder);
+        let rescued = batch["_rescued_data"].as_string::<i32>();
+        assert!(rescued.is_null(0) || !rescued.value(0).contains("bob"), "{unknown}: {rescued:?}");
+    }
+    let mut decoder = decoder();
+    let kept = r#"{"z":{"n":1e400,"big":123456789012345678901234567890,"s":"{}"}}"#;
+    decoder.decode(format!(r#"{{"id":"a",{}"#, &kept[1..]).as_bytes()).unwrap();
+    assert_eq!(rows(&mut decoder)["_rescued_data"].as_string::<i32>().value(0), kept);
+}
+
 /// Mutates records at random: we take or refuse exactly what `serde_json` takes or refuses, as
 /// far as grammar goes.
 #[test]

@@ -293,17 +293,13 @@ impl Cutter {
 
     /// Drops the rest of a record that is too long; whether it ends in the buffer.
     fn skip_long_record(&mut self, buffer: &mut Vec<u8>) -> bool {
-        match memchr::memchr(b'\n', buffer) {
-            Some(at) => {
-                buffer.drain(..=at);
-                self.next_record += 1;
-                true
-            }
-            None => {
-                buffer.clear();
-                false
-            }
-        }
+        let Some(at) = memchr::memchr(b'\n', buffer) else {
+            buffer.clear();
+            return false;
+        };
+        buffer.drain(..=at);
+        self.next_record += 1;
+        true
     }
 
     fn csv(&mut self, bytes: Pipe, packing: Packing, fields: &[TypedField]) -> Result<()> {
