@@ -15,7 +15,7 @@ use engine::run::{Request, run};
 use engine::world::StepResult;
 use include_dir::{Dir, include_dir};
 
-use crate::cli::{Common, count};
+use crate::cli::{Common, Need, count};
 
 static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lake");
 static MODELS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
@@ -59,7 +59,7 @@ impl Demo {
         } else {
             self.make_events(&landing)?;
         }
-        let world = common.world_in(&self.dir, true).await?;
+        let world = common.world_in(&self.dir, Need::Planned).await?;
         let steps = run(&world, &Request { layer: "all".to_owned(), ..Request::default() }).await?;
         if steps.iter().all(|step| step.result == StepResult::UpToDate) {
             say("nothing was due: the lake is as it was");

@@ -20,7 +20,7 @@ mod sql;
 mod tables;
 
 pub(crate) use init::write;
-pub(crate) use load::Common;
+pub(crate) use load::{Common, Need};
 pub(crate) use progress::{Bar, count};
 pub(crate) use tables::Tables;
 

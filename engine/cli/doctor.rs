@@ -6,7 +6,7 @@ use engine::settings::Settings;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
-use super::load::{load, read_files};
+use super::load::{Need, load, read_files};
 use super::{Common, print};
 
 /// Collects what was looked at.
@@ -44,7 +44,7 @@ pub(crate) async fn doctor(common: &Common) -> Result<()> {
         }
     };
     report.add("lake.toml", Ok("every setting is known".to_owned()));
-    let project = load(&folder, &settings, true).await;
+    let project = load(&folder, &settings, Need::Planned).await;
     report.add(
         "lake/, sql/, jobs/",
         project.map(|project| {

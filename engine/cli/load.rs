@@ -58,17 +58,16 @@ impl Common {
         Settings::load(&folder, &text, self.global.profile.as_deref(), &environment())
     }
 
-    /// The world of the project, as far as its files can be read; with `strict`, any mistake in
-    /// them is an error.
-    pub(crate) async fn world(&self, strict: bool) -> Result<World> {
+    /// The world of the project, whose files must be as good as `need` says.
+    pub(crate) async fn world(&self, need: Need) -> Result<World> {
         let folder = self.folder()?;
-        self.world_in(&folder, strict).await
+        self.world_in(&folder, need).await
     }
 
     /// The world of the project in `folder`.
-    pub(crate) async fn world_in(&self, folder: &Path, strict: bool) -> Result<World> {
+    pub(crate) async fn world_in(&self, folder: &Path, need: Need) -> Result<World> {
         let settings = self.settings(folder)?;
-        let project = load(folder, &settings, strict).await?;
+        let project = load(folder, &settings, need).await?;
         let bar = Bar::new(self.global.quiet, self.following);
         Ok(World {
             project: Arc::new(project),
@@ -81,11 +80,26 @@ impl Common {
     }
 }
 
+/// How good the files of a project must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// What can be read is enough: people ask their tables also while they mend a model.
+    Readable,
+    /// Every file can be read, and they fit each other.
+    Parsed,
+    /// Every model can be planned, too.
+    Planned,
+}
+
 /// Reads and checks the project in `folder`.
-pub(crate) async fn load(folder: &Path, settings: &Settings, strict: bool) -> Result<Project> {
+pub(crate) async fn load(folder: &Path, settings: &Settings, need: Need) -> Result<Project> {
     let files = read_files(folder)?;
-    if !strict {
-        return Ok(Project::parse(files).0);
+    if need != Need::Planned {
+        let (project, mistakes) = Project::parse(files);
+        if need == Need::Parsed && !mistakes.is_empty() {
+            return Err(to_error(&mistakes, &project.files));
+        }
+        return Ok(project);
     }
     let tz = settings.get("reporting_tz").and_then(|tz| tz.parse().ok()).unwrap_or_default();
     let checked = engine::check::check(files, tz).await?;

@@ -80,6 +80,7 @@ async fn answer(tables: &Tables, line: &str, output: Output, timing: bool) {
             Ok(n_rows) if timing => {
                 say(&format!("{n_rows} rows in {} ms", started.elapsed().as_millis()));
             }
+            Ok(1) => say("1 row"),
             Ok(n_rows) => say(&format!("{n_rows} rows")),
             Err(error) => say(&error.report()),
         }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use engine::error::Result;
 
 use super::tables::Tables;
-use super::{Common, print, say};
+use super::{Common, Need, print, say};
 
 /// Records that no table took
 #[derive(Args, Debug)]
@@ -33,7 +33,7 @@ const NUMBERED: &str = "SELECT row_number() OVER (ORDER BY first_seen_at DESC, t
 
 impl Quarantine {
     pub(crate) async fn run(self, common: &Common) -> Result<()> {
-        let world = common.world(false).await?;
+        let world = common.world(Need::Readable).await?;
         if world.lake.table(&engine::quarantine::name()).await?.is_none() {
             say("quarantine is empty");
             return Ok(());

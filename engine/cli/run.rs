@@ -2,9 +2,10 @@
 
 use clap::Args;
 use engine::error::Result;
+use engine::plan::plan;
 use engine::run::{Request, follow, run};
 
-use super::Common;
+use super::{Common, Need};
 
 /// Do what is due and stop
 #[derive(Args, Debug)]
@@ -29,7 +30,10 @@ impl Run {
     }
 
     pub(crate) async fn run(self, common: &Common) -> Result<()> {
-        let world = common.world(true).await?;
+        // A layer that only reads sources runs also while somebody mends a model.
+        let parsed = common.world(Need::Parsed).await?;
+        let needs_models = !plan(&parsed.project, &self.layer, &self.select)?.refresh.is_empty();
+        let world = if needs_models { common.world(Need::Planned).await? } else { parsed };
         let request =
             Request { layer: self.layer, select: self.select, full_refresh: self.full_refresh };
         if self.follow {

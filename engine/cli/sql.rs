@@ -7,7 +7,7 @@ use engine::contract::TableName;
 use engine::error::{Error, Result};
 
 use super::tables::Tables;
-use super::{Common, prompt};
+use super::{Common, Need, prompt};
 
 /// Ask the tables; without a query, a prompt
 #[derive(Args, Debug)]
@@ -29,7 +29,7 @@ fn version(text: &str) -> Result<(TableName, u64), String> {
 
 impl Sql {
     pub(crate) async fn run(self, common: &Common) -> Result<()> {
-        let world = common.world(false).await?;
+        let world = common.world(Need::Readable).await?;
         let tables = Tables::open(&world, &self.version).await?;
         if let Some(query) = self.query {
             return tables.print(&query, common.global.output).await.map(drop);

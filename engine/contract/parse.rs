@@ -222,6 +222,14 @@ impl Reader<'_> {
                 wanted.extend(property.strip_prefix(prefix).map(|name| (prefix, name)));
             }
             let check = property.strip_prefix("lake.else.");
+            let value = contract.properties.get(property).map_or("", String::as_str);
+            if check.is_some() && contract.sources.is_empty() && value.starts_with("quarantine") {
+                self.mistake(
+                    format!("`{property}`: a row that a model computes is no record, and cannot go to quarantine"),
+                    property,
+                    Some("fail, drop or warn; without the property such a row fails the run".to_owned()),
+                );
+            }
             if let Some(name) =
                 check.filter(|name| !contract.checks.iter().any(|check| check.name == *name))
             {
