@@ -95,11 +95,11 @@ pub(crate) enum Need {
 pub(crate) async fn load(folder: &Path, settings: &Settings, need: Need) -> Result<Project> {
     let files = read_files(folder)?;
     if need != Need::Planned {
-        let (project, mistakes) = Project::parse(files);
-        if need == Need::Parsed && !mistakes.is_empty() {
-            return Err(to_error(&mistakes, &project.files));
+        let (project, mistakes) = Project::parse(files.clone());
+        if need == Need::Readable || mistakes.is_empty() {
+            return Ok(project);
         }
-        return Ok(project);
+        // There are mistakes: then all of them are shown at once.
     }
     let tz = settings.get("reporting_tz").and_then(|tz| tz.parse().ok()).unwrap_or_default();
     let checked = engine::check::check(files, tz).await?;
