@@ -127,7 +127,7 @@ pub(crate) struct Report {
     pub(crate) events: u64,
     /// Video records, changed titles included.
     pub(crate) videos: u64,
-    /// Main playbacks: the lines of the truth.
+    /// Playbacks, previews included: the lines of the truth.
     pub(crate) playbacks: u64,
     /// Bytes of the event lines, newlines included.
     pub(crate) bytes: u64,
@@ -143,7 +143,7 @@ pub(crate) trait Sink {
 }
 
 /// Simulates, writing to `sink`, and what was truly viewed to `truth`: one JSON object a line for
-/// each main playback, `{"playback_id","video_id","segments":[[start,end],…],"play_time_ms"}`.
+/// each playback, previews included, `{"playback_id","video_id","segments":[[start,end],…],"play_time_ms"}`.
 ///
 /// After exactly `options.events` lines every app that still runs dies at once. The truth of those
 /// playbacks ends with their last event. Any other crash comes between two events, so such a

@@ -307,3 +307,37 @@ fn a_full_refresh_changes_nothing() {
     same(&lake.bags(COMPUTED), &at_once().0, "a full refresh");
     assert_eq!(lake.bag("bronze.events"), at_once().1);
 }
+
+/// What viewers truly watched, as the simulator wrote it down, against what the lake derives from
+/// their events: equal where a playback ended, and one heartbeat short at most where it did not.
+#[test]
+fn what_the_lake_derives_is_what_the_simulator_showed() {
+    const HEARTBEAT_MS: i64 = 10_000;
+    let lake = Lake::new();
+    let landing = format!("folder:{}", lake.folder().join("landing").display());
+    let truth = lake.folder().join("truth.ndjson");
+    let told = truth.to_string_lossy().into_owned();
+    lake.ok(&["simulate", "--events", "20000", "--to", &landing, "--truth", &told]);
+    lake.ok(&["run", "all"]);
+    let derived =
+        lake.rows("SELECT playback_id, play_time_ms, media_ms, dropped FROM silver.playbacks");
+    let derived: BTreeMap<&str, &Value> =
+        derived.iter().map(|row| (row["playback_id"].as_str().unwrap(), row)).collect();
+    let mut n_equal = 0;
+    for line in std::fs::read_to_string(&truth).unwrap().lines() {
+        let shown: Value = serde_json::from_str(line).unwrap();
+        let row = derived[shown["playback_id"].as_str().unwrap()];
+        let segments = shown["segments"].as_array().unwrap().iter();
+        let media_ms: i64 =
+            segments.map(|part| part[1].as_i64().unwrap() - part[0].as_i64().unwrap()).sum();
+        let missing =
+            shown["play_time_ms"].as_i64().unwrap() - row["play_time_ms"].as_i64().unwrap();
+        if row["dropped"] == 1 {
+            assert!((0..=HEARTBEAT_MS).contains(&missing), "{shown} {row}");
+        } else {
+            assert_eq!((missing, row["media_ms"].as_i64()), (0, Some(media_ms)), "{shown} {row}");
+            n_equal += 1;
+        }
+    }
+    assert!(n_equal > 100, "{n_equal}");
+}

@@ -248,11 +248,8 @@ impl<'w> Visit<'w> {
     }
 }
 
-/// Writes down what a main playback truly showed.
+/// Writes down what a playback truly showed, previews included.
 fn tell(life: &mut Life, told: &mut Told) {
-    if life.setting.ask.mode != "main" {
-        return;
-    }
     told.playbacks += 1;
     let text = &mut told.text;
     text.raw(b"{");
