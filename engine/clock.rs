@@ -1,6 +1,6 @@
 //! The only reader of the time.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 /// Tells the time, or a fixed time in tests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,17 +26,9 @@ impl Clock {
     pub fn now_ms(self) -> i64 {
         self.now_us().div_euclid(1000)
     }
-
-    /// Days since 1970-01-01 UTC, as Arrow's `Date32` counts them.
-    pub fn today(self) -> i32 {
-        i32::try_from(self.now_us().div_euclid(86_400_000_000)).unwrap_or(i32::MAX)
-    }
 }
 
-/// `us` microseconds since 1970 as RFC 3339 UTC, for messages.
-pub fn rfc3339(us: i64) -> String {
-    DateTime::from_timestamp_micros(us).map_or_else(
-        || format!("{us} µs"),
-        |time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
-    )
+/// The UTC day of a moment in microseconds since 1970, in days since 1970 as Arrow's `Date32`.
+pub fn day_of(us: i64) -> i32 {
+    i32::try_from(us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX)
 }

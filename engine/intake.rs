@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 
 use crate::chunk::{Chunk, Origin};
+use crate::clock::day_of;
 use crate::contract::Contract;
 use crate::decode::{Class, Decoder};
 use crate::error::{Error, Result};
@@ -172,8 +173,7 @@ impl Intake {
             let values: TimestampMicrosecondArray = std::iter::repeat_n(us, n).collect();
             Arc::new(values.with_timezone("UTC"))
         };
-        let days =
-            i32::try_from(self.ingested_at_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
+        let days = day_of(self.ingested_at_us);
         vec![
             text(origin.topic.as_deref()),
             Arc::new(std::iter::repeat_n(origin.partition, n).collect::<Int32Array>()),

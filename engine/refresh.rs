@@ -165,8 +165,9 @@ fn fingerprint(
     digest.update(&model.fingerprint);
     let mut open = model.inputs.clone();
     let mut text = model.text.clone();
-    while let Some(view) = open.pop().and_then(|input| world.project.models.get(&input)) {
-        if view.refresh == Refresh::View {
+    while let Some(input) = open.pop() {
+        let view = world.project.models.get(&input);
+        if let Some(view) = view.filter(|view| view.refresh == Refresh::View) {
             digest.update(&view.fingerprint);
             text.push_str(&view.text);
             open.extend(view.inputs.iter().cloned());

@@ -1,4 +1,4 @@
-//! Where this lake runs: `lake.toml` < `LAKE_*` < flags. The only reader of the environment.
+//! Where this lake runs: `lake.toml` < `LAKE_*`. The only reader of the environment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,8 +52,6 @@ pub enum Origin {
     File(String),
     /// An environment variable.
     Env(String),
-    /// A flag of the command.
-    Flag,
 }
 
 /// The settings in force, with their origins.
@@ -103,11 +101,6 @@ impl Settings {
         let settings = Self { project: project.to_owned(), values };
         settings.validate()?;
         Ok(settings)
-    }
-
-    /// Lays a flag's value over everything else.
-    pub fn set_flag(&mut self, name: &'static str, value: String) {
-        self.values.insert(name, (value, Origin::Flag));
     }
 
     /// The text of a setting.

@@ -312,3 +312,22 @@ fn a_read_only_disk_says_so() {
     lake.set("LAKE_ROOT", disk.0.path().join("root").to_string_lossy());
     lake.run(&["run", "all"]).says(75, &["hint: the disk is read-only"]);
 }
+
+#[test]
+fn a_changed_view_wakes_the_model_that_reads_it() {
+    let shop = Shop::new();
+    let view = shop.project.join("sql/agg/kept.sql");
+    std::fs::create_dir_all(view.parent().unwrap()).unwrap();
+    let text = "/*---\nrefresh = \"view\"\n---*/\nSELECT order_id FROM bronze.orders\n";
+    std::fs::write(&view, text).unwrap();
+    let model = shop.project.join("sql/gold/orders_daily.sql");
+    let reads = "FROM bronze.orders\n    WHERE order_id IN (SELECT order_id FROM agg.kept)\n";
+    let sql = std::fs::read_to_string(&model).unwrap().replacen("FROM bronze.orders\n", reads, 1);
+    std::fs::write(&model, sql).unwrap();
+    shop.lake.ok(&["run", "all"]);
+    let orders = "SELECT sum(orders) AS n FROM gold.orders_daily";
+    assert_eq!(shop.lake.number(orders), 3);
+    std::fs::write(&view, text.replace("orders\n", "orders WHERE order_id = 'o1'\n")).unwrap();
+    shop.lake.ok(&["run", "all"]);
+    assert_eq!(shop.lake.number(orders), 1);
+}

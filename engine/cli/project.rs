@@ -63,7 +63,6 @@ pub(crate) fn config(common: &Common) -> Result<()> {
         Origin::Default => "default".to_owned(),
         Origin::File(file) => file.clone(),
         Origin::Env(variable) => variable.clone(),
-        Origin::Flag => "flag".to_owned(),
     };
     let mut text = String::new();
     for (key, value, from) in settings.list() {

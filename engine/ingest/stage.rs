@@ -6,6 +6,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use crate::chunk::Chunk;
+use crate::clock::day_of;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
@@ -150,7 +151,7 @@ impl Worker {
         }
         self.intake.take(chunk, decided)?;
         let partitioned_by_day = self.contract.partition_by == ["_ingest_date"];
-        let days = i32::try_from(self.now_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
+        let days = day_of(self.now_us);
         let mut n_rows = 0;
         for rows in std::mem::take(&mut self.intake.rows) {
             n_rows += rows.num_rows() as u64;
