@@ -3,19 +3,22 @@
 mod chart;
 mod show;
 mod simulate;
+mod simulate_command;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::NaiveDate;
 use clap::Args;
 use engine::error::{Error, Result};
 use engine::run::{Request, run};
 use engine::world::StepResult;
 use include_dir::{Dir, include_dir};
 
+use self::simulate::Sink;
 use crate::cli::{Common, Need, count};
+
+pub(crate) use self::simulate_command::Simulate;
 
 static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lake");
 static MODELS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql");
@@ -92,7 +95,7 @@ impl Demo {
         let mut options = simulate::Options::new(self.events, self.seed, START_MS);
         options.faults = simulate::Faults::realistic();
         let mut sink = simulate::FolderSink::new(&aside, &label(self.seed, START_MS))?;
-        let report = simulate::simulate(&options, &mut sink, None, &mut |_| {})?;
+        let report = simulate::simulate(&options, &mut sink, None, &mut |_| Ok(()))?;
         sink.finish()?;
         std::fs::create_dir_all(landing).map_err(failed)?;
         for part in ["videos", "events"] {
@@ -155,83 +158,4 @@ fn tell(report: &simulate::Report, started: Instant) {
 
 fn say(text: &str) {
     crate::cli::say(text);
-}
-
-/// Make realistic events
-#[derive(Args, Debug)]
-pub(crate) struct Simulate {
-    /// How many events
-    #[arg(long, default_value_t = 1_000_000)]
-    events: u64,
-    /// The same seed makes the same bytes
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Where they go: folder:DIR makes DIR/events and DIR/videos
-    #[arg(long, value_name = "folder:DIR")]
-    to: String,
-    /// The first day, UTC
-    #[arg(long, default_value = "2026-03-01")]
-    start: NaiveDate,
-    /// Write what really happened: one JSON line a playback
-    #[arg(long, value_name = "FILE")]
-    truth: Option<PathBuf>,
-    /// Videos in the catalogue
-    #[arg(long, default_value_t = 400)]
-    videos: u32,
-    /// Share of events that get lost, 0..1
-    #[arg(long, default_value_t = 0.0)]
-    lose: f64,
-    /// Share of events that come twice
-    #[arg(long, default_value_t = 0.0)]
-    duplicate: f64,
-    /// Share of events that come minutes to hours late
-    #[arg(long, default_value_t = 0.0)]
-    delay: f64,
-    /// Share of events that come out of order
-    #[arg(long, default_value_t = 0.0)]
-    reorder: f64,
-    /// Share of devices whose clock is wrong, by hours
-    #[arg(long, default_value_t = 0.0)]
-    skew: f64,
-}
-
-impl Simulate {
-    pub(crate) fn run(self, common: &Common) -> Result<()> {
-        let dir =
-            self.to.strip_prefix("folder:").filter(|dir| !dir.is_empty()).ok_or_else(|| {
-                Error::usage(format!("--to {}: not a place events can go to", self.to))
-                    .hint("write --to folder:DIR")
-            })?;
-        let start_ms = self.start.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
-        let mut options = simulate::Options::new(self.events, self.seed, start_ms);
-        options.videos = self.videos;
-        options.faults = simulate::Faults {
-            lose: self.lose,
-            duplicate: self.duplicate,
-            delay: self.delay,
-            reorder: self.reorder,
-            skew: self.skew,
-        };
-        let mut truth = match &self.truth {
-            Some(path) => {
-                let file = std::fs::File::create(path).map_err(|cause| {
-                    Error::io(format!("cannot write {}", path.display()), cause)
-                })?;
-                Some(std::io::BufWriter::new(file))
-            }
-            None => None,
-        };
-        let started = Instant::now();
-        let mut sink = simulate::FolderSink::new(Path::new(dir), &label(self.seed, start_ms))?;
-        let truth_out = truth.as_mut().map(|out| out as &mut dyn Write);
-        let report = simulate::simulate(&options, &mut sink, truth_out, &mut |_| {})?;
-        sink.finish()?;
-        if let Some(mut out) = truth {
-            out.flush().map_err(|cause| Error::io("cannot write the truth", cause))?;
-        }
-        if !common.quiet() {
-            tell(&report, started);
-        }
-        Ok(())
-    }
 }

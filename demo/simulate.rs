@@ -16,8 +16,10 @@ mod audience;
 mod catalogue;
 mod dice;
 mod folder;
+mod kafka;
 mod pace;
 mod playback;
+mod rate;
 mod recorder;
 mod rhythm;
 mod text;
@@ -37,6 +39,8 @@ use std::rc::Rc;
 use engine::error::{Error, Result};
 
 pub(crate) use self::folder::FolderSink;
+pub(crate) use self::kafka::KafkaSink;
+pub(crate) use self::rate::Rate;
 
 use self::advert::Advert;
 use self::catalogue::Catalogue;
@@ -140,6 +144,9 @@ pub(crate) trait Sink {
 
     /// Takes a video record: one JSON object without a newline. The key is the video id.
     fn video(&mut self, key: &str, line: &[u8]) -> Result<()>;
+
+    /// Completes what was begun. Records that were taken may not be there before.
+    fn finish(&mut self) -> Result<()>;
 }
 
 /// Simulates, writing to `sink`, and what was truly viewed to `truth`: one JSON object a line for
@@ -148,12 +155,12 @@ pub(crate) trait Sink {
 /// After exactly `options.events` lines every app that still runs dies at once. The truth of those
 /// playbacks ends with their last event. Any other crash comes between two events, so such a
 /// playback was viewed up to one heartbeat longer than a reader can know.
-/// `progress` gets the number of events written so far.
+/// `progress` gets the number of events so far after each of them; its error ends the simulation.
 pub(crate) fn simulate(
     options: &Options,
     sink: &mut dyn Sink,
     truth: Option<&mut dyn Write>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Report> {
     options.check()?;
     let world = World::new(options);
@@ -188,7 +195,6 @@ pub(crate) fn simulate(
     }
     releases.until(i64::MAX, &mut topic, sink, progress)?;
     truth.write(0)?;
-    progress(topic.events);
     let playbacks = truth.told.playbacks;
     Ok(Report { events: topic.events, videos: releases.videos, playbacks, bytes: topic.bytes })
 }
@@ -265,7 +271,7 @@ impl<'a> Releases<'a> {
         until: i64,
         topic: &mut Topic,
         sink: &mut dyn Sink,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         while let Some((at, index)) = self.titles.pop_if(|(at, _)| *at <= until) {
             topic.release(at, sink, progress)?;

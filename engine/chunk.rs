@@ -1,5 +1,6 @@
 //! What every source hands on: some records, and where they come from.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where a run of records comes from.
@@ -9,25 +10,58 @@ pub struct Origin {
     pub source: Arc<str>,
     /// The topic, for Kafka.
     pub topic: Option<Arc<str>>,
-    /// The partition, for Kafka.
-    pub partition: Option<i32>,
     /// The file below the landing place, for folders.
     pub file: Option<Arc<str>>,
-    /// When the record was written, or its file changed last: microseconds since 1970.
-    pub record_ts_us: Option<i64>,
+    /// When its file changed last, for folders: microseconds since 1970.
+    pub file_ts_us: Option<i64>,
 }
 
-/// Records of one origin, one JSON object a line.
+/// One record: where it stands in its source, and its bytes in the chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Kafka partition.
+    pub partition: Option<i32>,
+    /// Number of the record in its file, or Kafka offset.
+    pub position: i64,
+    /// When it was written, or its file changed last: microseconds since 1970.
+    pub record_ts_us: Option<i64>,
+    /// Its bytes; `None` for a record without a value, which Kafka calls a tombstone.
+    pub span: Option<Range<usize>>,
+}
+
+/// What a chunk holds.
+#[derive(Debug)]
+pub enum Body {
+    /// One record a line; every line counts in positions, also a blank one, which is no record.
+    Lines {
+        /// The position of the first.
+        first: i64,
+        /// The lines.
+        bytes: Vec<u8>,
+    },
+    /// Records of any bytes, in any partitions and with gaps between their positions.
+    Records {
+        /// The bytes of all.
+        bytes: Vec<u8>,
+        /// Each of them.
+        records: Vec<Record>,
+    },
+    /// From here on nothing can be read: that is decided, too, or it would stop the table for ever.
+    Fault {
+        /// The position of the first that cannot be read.
+        position: i64,
+        /// Why.
+        message: String,
+    },
+}
+
+/// Some records of one origin.
 #[derive(Debug)]
 pub struct Chunk {
     /// Where they come from.
     pub origin: Origin,
-    /// The position of the first; every line counts, also a blank one.
-    pub first: i64,
     /// The records.
-    pub lines: Vec<u8>,
-    /// Why nothing can be read from `first` on, if it cannot.
-    pub fault: Option<String>,
+    pub body: Body,
 }
 
 impl Origin {
@@ -36,22 +70,35 @@ impl Origin {
         Self {
             source: format!("folder:{place}").into(),
             topic: None,
-            partition: None,
             file: Some(place.into()),
-            record_ts_us: Some(modified_ms.saturating_mul(1000)),
+            file_ts_us: Some(modified_ms.saturating_mul(1000)),
+        }
+    }
+
+    /// A topic of Kafka.
+    pub fn topic(name: &str) -> Self {
+        Self {
+            source: format!("kafka:{name}").into(),
+            topic: Some(name.into()),
+            file: None,
+            file_ts_us: None,
         }
     }
 }
 
 impl Chunk {
-    /// A chunk of records.
-    pub fn lines(origin: Origin, first: i64, lines: Vec<u8>) -> Self {
-        Self { origin, first, lines, fault: None }
+    /// One record a line.
+    pub fn lines(origin: Origin, first: i64, bytes: Vec<u8>) -> Self {
+        Self { origin, body: Body::Lines { first, bytes } }
     }
 
-    /// Tells that nothing can be read from `first` on: that is decided, too, or it would stop the
-    /// table for ever.
-    pub fn fault(origin: Origin, first: i64, fault: String) -> Self {
-        Self { origin, first, lines: Vec::new(), fault: Some(fault) }
+    /// Records whose spans lie in `bytes`.
+    pub fn records(origin: Origin, bytes: Vec<u8>, records: Vec<Record>) -> Self {
+        Self { origin, body: Body::Records { bytes, records } }
+    }
+
+    /// Nothing can be read from `position` on.
+    pub fn fault(origin: Origin, position: i64, message: String) -> Self {
+        Self { origin, body: Body::Fault { position, message } }
     }
 }

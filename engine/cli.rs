@@ -17,11 +17,12 @@ mod prompt;
 mod quarantine;
 mod run;
 mod sql;
+mod status;
 mod tables;
 
 pub(crate) use init::write;
 pub(crate) use load::{Common, Need};
-pub(crate) use progress::{Bar, count};
+pub(crate) use progress::{Bar, count, spinner};
 pub(crate) use tables::Tables;
 
 /// A medallion lakehouse in one binary: events in, Delta tables out.
@@ -104,6 +105,8 @@ enum Command {
     Run(run::Run),
     /// Ask the tables; without a query, a prompt
     Sql(sql::Sql),
+    /// How far every table is: next offset, lag, age of the last commit
+    Status,
     /// Find every mistake in lake/, sql/, jobs/ and lake.toml
     Check(project::Check),
     /// Records that no table took
@@ -194,9 +197,10 @@ async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
     match arguments.command {
         Command::Demo(demo) => demo.run(&common).await,
         Command::Init(init) => init.run(&common),
-        Command::Simulate(simulate) => simulate.run(&common),
+        Command::Simulate(simulate) => simulate.run(&common).await,
         Command::Run(run) => run.run(&common).await,
         Command::Sql(sql) => sql.run(&common).await,
+        Command::Status => status::status(&common).await,
         Command::Check(check) => check.run(&common).await,
         Command::Quarantine(quarantine) => quarantine.run(&common).await,
         Command::Config => project::config(&common),

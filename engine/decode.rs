@@ -47,6 +47,8 @@ pub enum Class {
     DuplicateField,
     /// A check of the contract is false.
     CheckFailed,
+    /// It has no value at all: what a compacted Kafka topic uses to say that a key is gone.
+    Tombstone,
     /// The rest of the file cannot be read.
     Unreadable,
 }
@@ -63,6 +65,7 @@ impl Class {
             Self::MissingField => "missing_field",
             Self::DuplicateField => "duplicate_field",
             Self::CheckFailed => "check_failed",
+            Self::Tombstone => "tombstone",
             Self::Unreadable => "unreadable",
         }
     }

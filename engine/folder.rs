@@ -110,6 +110,32 @@ impl Folder {
     /// A file was replaced by other content, or the folder cannot be read.
     pub async fn look(&self, log: &mut Log, settled_before_ms: Option<i64>) -> Result<Found> {
         let mut found = Found::default();
+        let candidates = self.candidates(log, settled_before_ms, &mut found).await?;
+        for (path, size, modified_ms) in candidates {
+            let range = self.range(log, &path, size, modified_ms, &mut found.remarks).await?;
+            found.ranges.extend(range);
+        }
+        Ok(found)
+    }
+
+    /// How many files have bytes that no batch lists. Goes by their sizes, and opens none of them.
+    ///
+    /// # Errors
+    /// The folder or the log cannot be read.
+    pub async fn waiting(&self, log: &mut Log) -> Result<usize> {
+        let candidates = self.candidates(log, None, &mut Found::default()).await?;
+        let read = |path: &str| log.range(path).map_or(0, |range| range.end);
+        Ok(candidates.iter().filter(|(path, size, _)| *size > read(path)).count())
+    }
+
+    /// The files that are new or have changed, with size and time, in the order of their paths;
+    /// the log has looked them up.
+    async fn candidates(
+        &self,
+        log: &mut Log,
+        settled_before_ms: Option<i64>,
+        found: &mut Found,
+    ) -> Result<Vec<(String, u64, i64)>> {
         let mut candidates = Vec::new();
         let mut n_files = 0;
         let mut listing = self.store.list(None);
@@ -133,16 +159,10 @@ impl Folder {
                 candidates.push((path, file.size, modified_ms));
             }
         }
-        if n_files == 0 {
-            found.is_empty = true;
-        }
+        found.is_empty = n_files == 0;
         candidates.sort();
         log.look_up(candidates.iter().map(|(path, ..)| path.as_str())).await?;
-        for (path, size, modified_ms) in candidates {
-            let range = self.range(log, &path, size, modified_ms, &mut found.remarks).await?;
-            found.ranges.extend(range);
-        }
-        Ok(found)
+        Ok(candidates)
     }
 
     /// What is new in a file: all of it, or what it has grown by.

@@ -4,61 +4,79 @@
 //! and the commit says how far it has read now; so of two runs that read the same batch one loses,
 //! looks again, and goes on behind it. Quarantine is another table and is committed first.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::batchlog::{Batch, split};
-use crate::contract::{Contract, Source, SourceKind};
+use crate::contract::{Contract, Source, SourceKind, TableName};
 use crate::error::{Error, Result};
-use crate::folder::{Folder, Log, Reader};
 use crate::mistake::to_error;
 use crate::pseudonym::Pseudonyms;
-use crate::quarantine::{self, Decided};
+use crate::quarantine;
 use crate::query::{Query, limits};
 use crate::rowcheck::RowChecks;
 use crate::table::{Change, Commit, Evolution, Outcome, Table};
 use crate::world::{Event, Step, StepResult, World};
 
+mod folder;
 mod stage;
+mod topic;
 
 use stage::{Staged, Staging};
+use topic::Feed;
+pub(crate) use topic::known;
 
 /// A run that loses this many rounds in a row leaves the table to the others.
 const LOST_ROUNDS_MAX: u32 = 5;
-/// Files of one batch at most: its list must fit in one small object.
-const BATCH_FILES: usize = 10_000;
+
+/// How to look at the sources.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// The run goes on: files that are still written are left for the next look, records that come
+    /// while a topic is read are taken, and brokers that went away are waited for.
+    pub following: bool,
+    /// Sources whose lost records are known to be lost.
+    pub accept_loss: Vec<String>,
+}
+
+/// What a run that goes on keeps open between two looks: for each table and topic, a connection.
+#[derive(Debug, Default)]
+pub struct Feeds(HashMap<(TableName, String), Feed>);
 
 /// Reads everything that is in the table's sources when it starts.
 ///
-/// With `settled_ms`, files that changed within that time are left for the next look.
-///
 /// # Errors
 /// A source was replaced or lost, the store failed, or another run was faster five times in a row.
-pub async fn ingest(world: &World, contract: &Contract, settled_ms: Option<i64>) -> Result<Step> {
+pub async fn ingest(
+    world: &World,
+    contract: &Contract,
+    look: &Look,
+    feeds: &mut Feeds,
+) -> Result<Step> {
     let started = Instant::now();
     // Both tables are there for SQL even before the first record.
     let version = Some(world.lake.open_or_create(contract).await?.version());
     let mut total = Total { version, ..Total::default() };
     world.lake.open_or_create(&quarantine::contract()?).await?;
+    let job = Job::new(world, contract)?;
     for source in &contract.sources {
         match source.kind {
-            SourceKind::Folder => {
-                ingest_folder(world, contract, source, settled_ms, &mut total).await?;
+            SourceKind::Folder => folder::ingest_folder(&job, source, look, &mut total).await?,
+            SourceKind::Kafka => {
+                let feed = feeds.0.entry((contract.name.clone(), source.name.clone())).or_default();
+                topic::ingest_topic(&job, source, look, feed, &mut total).await?;
             }
-            SourceKind::Kafka => world.remark(match world.settings.get("kafka.brokers") {
-                None => format!("{source}: left out, `kafka.brokers` is not set"),
-                Some(_) => format!("{source}: left out, reading Kafka is not built yet"),
-            }),
         }
     }
+    let is_written = total.rows + total.quarantined > 0;
     let step = Step {
         table: contract.name.clone(),
         rows: total.rows,
         quarantined: total.quarantined,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         version: total.version,
-        result: if total.batches > 0 { StepResult::Written } else { StepResult::UpToDate },
+        result: if is_written { StepResult::Written } else { StepResult::UpToDate },
     };
     world.tell(&Event::Done(step.clone()));
     Ok(step)
@@ -72,70 +90,42 @@ struct Total {
     version: Option<u64>,
 }
 
-async fn ingest_folder(
-    world: &World,
-    contract: &Contract,
-    source: &Source,
-    settled_ms: Option<i64>,
-    total: &mut Total,
-) -> Result<()> {
-    let Some(store) = world.lake.landing_store(&source.name)? else {
-        let place = world.lake.landing_url(&source.name);
-        world.remark(format!("{}: no folder {place} yet, nothing to read there", contract.name));
-        return Ok(());
-    };
-    let scratch = match world.lake.local_root() {
-        Some(_) => Some(world.lake.scratch_folder()?),
-        None => None,
-    };
-    let job = Job::new(world, contract, Folder::new(source.clone(), store, scratch))?;
-    let settled_before_ms = settled_ms.map(|ms| world.clock.now_ms() - ms);
-    let mut lost = 0;
-    loop {
-        let batches = total.batches;
-        match job.round(settled_before_ms, total).await? {
-            Round::Finished => return Ok(()),
-            Round::Lost if total.batches > batches => lost = 1,
-            Round::Lost => lost += 1,
-        }
-        if lost == LOST_ROUNDS_MAX {
-            return Outcome::Lost.version(&contract.name.to_string()).map(drop);
-        }
-    }
-}
-
 enum Round {
     Finished,
     Lost,
 }
 
-/// One table, one folder.
+/// What reading a table's sources needs, whatever they are.
 struct Job<'a> {
     world: &'a World,
     contract: &'a Contract,
-    folder: Folder,
     staging: Staging,
     query: Query,
     batch_bytes: u64,
 }
 
+/// A batch before its commits.
+struct Ready {
+    staged: Staged,
+    /// How far the batch brings the table.
+    txns: Vec<(String, i64)>,
+    /// What the commit info says of it.
+    info: Map<String, Value>,
+    metadata: Option<Change>,
+}
+
 impl<'a> Job<'a> {
-    fn new(world: &'a World, contract: &'a Contract, folder: Folder) -> Result<Self> {
+    fn new(world: &'a World, contract: &'a Contract) -> Result<Self> {
         let query = Query::new(&limits(&world.settings, None)?)?;
-        let text = world.project.files.get(&contract.file).map_or("", String::as_str);
-        let checks = RowChecks::plan(contract, text, &query);
-        let checks = checks.map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
-        let personal = !contract.personal.is_empty();
-        let key = if personal { Some(world.settings.privacy_key()?) } else { None };
+        let (checks, pseudonyms) = rules(world, contract, &query)?;
         Ok(Self {
             world,
             contract,
-            folder,
             staging: Staging {
                 world: world.clone(),
                 contract: contract.clone(),
                 checks,
-                pseudonyms: key.as_ref().map(Pseudonyms::new),
+                pseudonyms,
                 quarantine: quarantine::contract()?,
             },
             query,
@@ -143,110 +133,67 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Reads what the log says is not committed, then what is new; starts over when it loses.
-    async fn round(&self, settled_before_ms: Option<i64>, total: &mut Total) -> Result<Round> {
-        let source = self.folder.source.to_string();
-        let mut table = self.world.lake.open_or_create(self.contract).await?;
-        let metadata = evolve(&table, self.contract)?;
-        let mut log =
-            Log::open(self.world.lake.own_store()?, &self.contract.name.to_string(), &source)
-                .await?;
-        let committed = table.txn(&source).await?.unwrap_or(-1);
-        total.version = Some(table.version());
-        if committed > log.last().unwrap_or(-1) {
-            return Err(Error::data(format!("{} holds batch {committed} of {source}, and the log of batches ends before it", self.contract.name))
-                .hint("restore <root>/_lake, or move the read files away and the table will go on with new ones under a new source name"));
-        }
-        let mut metadata = metadata;
-        for number in committed + 1..=log.last().unwrap_or(-1) {
-            let batch = log.batch(number).cloned().ok_or_else(|| {
-                Error::data(format!(
-                    "{}: batch {number} of {source} is folded away and not committed",
-                    self.contract.name
-                ))
-            })?;
-            if !self.batch(&mut table, &batch, metadata.take(), total).await? {
-                return Ok(Round::Lost);
-            }
-        }
-        let found = self.folder.look(&mut log, settled_before_ms).await?;
-        if found.is_empty {
-            let place = self.world.lake.landing_url(&self.folder.source.name);
-            self.world.remark(format!("{}: no file in {place} yet", self.contract.name));
-        }
-        for remark in &found.remarks {
-            self.world.remark(remark.clone());
-        }
-        let first = log.last().unwrap_or(-1) + 1;
-        for batch in split(found.ranges, first, self.batch_bytes, BATCH_FILES) {
-            self.world.stop.check()?;
-            if !log.append(batch.clone()).await?
-                || !self.batch(&mut table, &batch, metadata.take(), total).await?
-            {
-                return Ok(Round::Lost);
-            }
-        }
-        if let Err(error) = log.fold(table.txn(&source).await?.unwrap_or(-1)).await {
-            tracing::warn!(table = %self.contract.name, %error, "the log of batches was not folded");
-        }
-        Ok(Round::Finished)
+    /// The `txn` by which quarantine counts what the table counts as `app`.
+    fn quarantine_app(&self, app: &str) -> String {
+        format!("{}/{app}", self.contract.name)
     }
 
-    /// Reads and commits one batch; `false` if another run committed it first.
-    async fn batch(
+    /// Whether quarantine was committed for records that the table has yet to decide.
+    async fn is_ahead(
+        &self,
+        quarantine: &Table,
+        txns: &[(String, i64)],
+        table: &Table,
+    ) -> Result<bool> {
+        for (app, _) in txns {
+            let theirs = quarantine.txn(&self.quarantine_app(app)).await?;
+            if theirs.is_some() && theirs > table.txn(app).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Commits a batch, quarantine first; `false` if another run was faster, and nothing is left of
+    /// the batch.
+    async fn settle(
         &self,
         table: &mut Table,
-        batch: &Batch,
-        metadata: Option<Change>,
+        quarantine: &mut Table,
+        ready: Ready,
         total: &mut Total,
     ) -> Result<bool> {
-        let source = self.folder.source.to_string();
-        let mut quarantine = self.world.lake.open_or_create(&self.staging.quarantine).await?;
-        let app = format!("{}/{source}", self.contract.name);
-        let ahead = quarantine.txn(&app).await?.is_some_and(|last| last >= batch.number);
-        let decided = if ahead {
-            quarantine::decided(&quarantine, &self.query, &self.contract.name, &source, batch)
-                .await?
-        } else {
-            Decided::new()
-        };
-        let reader = Reader::new(self.folder.clone(), self.contract.fields());
-        let read = |chunks| async move { reader.read(batch, &chunks).await };
-        let staged = self.staging.stage(table, &quarantine, decided, read).await?;
+        let Ready { staged, txns, mut info, metadata } = ready;
         if let Err(error) = self.staging.checks.within_tolerance(&staged.violations) {
             table.discard(staged.rows).await;
             quarantine.discard(staged.rejected).await;
             return Err(error);
         }
-        let info = self.info(batch, &staged);
-        let (n_rows, n_rejected) = (staged.n_rows, staged.n_rejected);
-        if n_rejected > 0 {
-            let app = if ahead { format!("{app}/late") } else { app };
+        info.insert("lake.rows".to_owned(), json!(staged.n_rows));
+        info.insert("lake.quarantined".to_owned(), json!(staged.n_rejected));
+        info.insert("lake.rescued".to_owned(), json!(staged.n_rescued));
+        info.insert("lake.decode_ms".to_owned(), json!(staged.decode_ns / 1_000_000));
+        info.insert("lake.checks".to_owned(), json!(staged.violations.by_check));
+        if staged.n_rejected > 0 {
             let commit = Commit {
                 files: staged.rejected,
-                txns: vec![(app, batch.number)],
+                txns: self.quarantine_txns(quarantine, &txns).await?,
                 info: info.clone(),
                 once: true,
                 ..Commit::default()
             };
-            let committed = commit_first(&mut quarantine, commit).await;
+            let committed = self.commit_rejected(table, quarantine, &txns, commit).await;
             if !matches!(committed, Ok(true)) {
                 table.discard(staged.rows).await;
                 return committed;
             }
         }
-        let commit = Commit {
-            files: staged.rows,
-            txns: vec![(source, batch.number)],
-            info,
-            metadata,
-            once: true,
-            ..Commit::default()
-        };
+        let commit =
+            Commit { files: staged.rows, txns, info, metadata, once: true, ..Commit::default() };
         match table.commit(commit).await? {
             (Outcome::Committed(version), _) => {
-                total.rows += n_rows;
-                total.quarantined += n_rejected;
+                total.rows += staged.n_rows;
+                total.quarantined += staged.n_rejected;
                 total.batches += 1;
                 total.version = Some(version);
                 Ok(true)
@@ -258,32 +205,83 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn info(&self, batch: &Batch, staged: &Staged) -> Map<String, Value> {
-        let mut info = Map::new();
-        info.insert("lake.source".to_owned(), json!(self.folder.source.to_string()));
-        info.insert("lake.batch".to_owned(), json!(batch.number));
-        info.insert("lake.rows".to_owned(), json!(staged.n_rows));
-        info.insert("lake.quarantined".to_owned(), json!(staged.n_rejected));
-        info.insert("lake.rescued".to_owned(), json!(staged.n_rescued));
-        info.insert("lake.checks".to_owned(), json!(staged.violations.by_check));
-        info
+    /// How far a batch brings quarantine. Where it is ahead already it does not go back; then a
+    /// count of its own sees to it that of two runs only one adds what is late.
+    async fn quarantine_txns(
+        &self,
+        quarantine: &Table,
+        txns: &[(String, i64)],
+    ) -> Result<Vec<(String, i64)>> {
+        let mut forward = Vec::new();
+        for (app, version) in txns {
+            let app = self.quarantine_app(app);
+            if quarantine.txn(&app).await?.is_none_or(|last| last < *version) {
+                forward.push((app, *version));
+            }
+        }
+        if forward.len() < txns.len() {
+            let late = self.quarantine_app("late");
+            let last = quarantine.txn(&late).await?.unwrap_or(0);
+            forward.push((late, last + 1));
+        }
+        Ok(forward)
     }
-}
 
-/// Commits rejected records; `false` if another run did so first.
-async fn commit_first(quarantine: &mut Table, commit: Commit) -> Result<bool> {
-    match quarantine.commit(commit).await? {
-        (Outcome::Committed(_), _) => Ok(true),
-        (Outcome::Lost, files) => {
-            quarantine.discard(files.unwrap_or_default()).await;
-            Ok(false)
+    /// Commits rejected records; `false` if another run was faster. A run that slept while others
+    /// went on must not add what they have decided, so it looks at the table first.
+    async fn commit_rejected(
+        &self,
+        table: &Table,
+        quarantine: &mut Table,
+        txns: &[(String, i64)],
+        commit: Commit,
+    ) -> Result<bool> {
+        let mut now = table.clone();
+        now.reload().await?;
+        for (app, _) in txns {
+            if now.txn(app).await? != table.txn(app).await? {
+                quarantine.discard(commit.files).await;
+                return Ok(false);
+            }
+        }
+        match quarantine.commit(commit).await? {
+            (Outcome::Committed(_), _) => Ok(true),
+            (Outcome::Lost, files) => {
+                quarantine.discard(files.unwrap_or_default()).await;
+                Ok(false)
+            }
         }
     }
+
+    fn say_lost(&self, source: &Source) {
+        self.world.remark(format!(
+            "{}: another run was faster with {source}; what this one had read is dropped, and it goes on behind the other",
+            self.contract.name
+        ));
+    }
 }
 
-/// The change of columns that a table needs, if it is one that old rows survive.
-fn evolve(table: &Table, contract: &Contract) -> Result<Option<Change>> {
-    match table.evolve(contract)? {
+/// What decides on a record: the checks of its contract, and the key of pseudonyms if it has any.
+pub(crate) fn rules(
+    world: &World,
+    contract: &Contract,
+    query: &Query,
+) -> Result<(RowChecks, Option<Pseudonyms>)> {
+    let text = world.project.files.get(&contract.file).map_or("", String::as_str);
+    let checks = RowChecks::plan(contract, text, query);
+    let checks = checks.map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
+    let personal = !contract.personal.is_empty();
+    let key = if personal { Some(world.settings.privacy_key()?) } else { None };
+    Ok((checks, key.as_ref().map(Pseudonyms::new)))
+}
+
+/// The change of columns or properties that a table needs, if it is one that old rows survive.
+pub(crate) fn evolve(
+    table: &Table,
+    contract: &Contract,
+    own: &[(String, String)],
+) -> Result<Option<Change>> {
+    match table.evolve(contract, own)? {
         Evolution::None => Ok(None),
         Evolution::Additive(action) => Ok(Some(action)),
         Evolution::Breaking(_) => Err(Error::usage(format!(

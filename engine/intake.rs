@@ -9,10 +9,10 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 
-use crate::chunk::{Chunk, Origin};
+use crate::chunk::{Body, Chunk, Origin, Record};
 use crate::clock::day_of;
 use crate::contract::Contract;
-use crate::decode::{Class, Decoder};
+use crate::decode::{Class, Decoder, Reject};
 use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{Decided, Rejected};
@@ -30,8 +30,8 @@ pub struct Intake {
     checks: RowChecks,
     schema: SchemaRef,
     ingested_at_us: i64,
-    /// Of each row in the decoder: its position, and its bytes in the current lines.
-    pending: Vec<(i64, Range<usize>)>,
+    /// Of each row in the decoder: the record it was.
+    pending: Vec<Record>,
     /// Rows that are ready to be written.
     pub rows: Vec<RecordBatch>,
     /// Records that were not taken.
@@ -66,48 +66,60 @@ impl Intake {
     /// Takes the records of a chunk. Blank lines are no records, and positions in `decided` are
     /// somebody's already.
     pub fn take(&mut self, chunk: &Chunk, decided: &Decided) -> Result<()> {
-        let is_decided = |position: i64| {
-            !decided.is_empty() && decided.contains(&(chunk.origin.source.to_string(), position))
-        };
-        if let Some(fault) = &chunk.fault {
-            if !is_decided(chunk.first) {
-                let class = Class::Unreadable.name();
-                self.reject(&chunk.origin, chunk.first, class, fault.clone(), Vec::new());
+        let origin = &chunk.origin;
+        match &chunk.body {
+            Body::Fault { position, message } => {
+                let record = line(origin, *position, 0..0);
+                if !decided.holds(origin, &record) {
+                    self.reject(origin, &record, &[], Class::Unreadable, message.clone());
+                }
+                Ok(())
             }
-            return Ok(());
-        }
-        let lines = chunk.lines.as_slice();
-        let (mut start, mut position) = (0, chunk.first);
-        while start < lines.len() {
-            let end = memchr::memchr(b'\n', &lines[start..]).map_or(lines.len(), |at| start + at);
-            let is_blank = lines[start..end].iter().all(u8::is_ascii_whitespace);
-            if !is_blank && !is_decided(position) {
-                self.record(&chunk.origin, lines, start..end, position)?;
+            Body::Lines { first, bytes } => {
+                let (mut start, mut position) = (0, *first);
+                while start < bytes.len() {
+                    let end =
+                        memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+                    if !bytes[start..end].iter().all(u8::is_ascii_whitespace) {
+                        let record = line(origin, position, start..end);
+                        self.record(origin, bytes, record, decided)?;
+                    }
+                    start = end + 1;
+                    position += 1;
+                }
+                self.flush(origin, bytes)
             }
-            start = end + 1;
-            position += 1;
+            Body::Records { bytes, records } => {
+                for record in records {
+                    self.record(origin, bytes, record.clone(), decided)?;
+                }
+                self.flush(origin, bytes)
+            }
         }
-        self.flush(&chunk.origin, lines)
     }
 
     fn record(
         &mut self,
         origin: &Origin,
-        lines: &[u8],
-        span: Range<usize>,
-        position: i64,
+        bytes: &[u8],
+        record: Record,
+        decided: &Decided,
     ) -> Result<()> {
-        match self.decoder.decode(&lines[span.clone()]) {
+        if decided.holds(origin, &record) {
+            return Ok(());
+        }
+        let result = match &record.span {
+            None => Err(Reject::new(Class::Tombstone, "the record has no value")),
+            Some(span) => self.decoder.decode(&bytes[span.clone()]),
+        };
+        match result {
             Ok(()) => {
-                self.pending.push((position, span));
+                self.pending.push(record);
                 if self.pending.len() >= BATCH_ROWS || self.decoder.text_bytes() >= BATCH_BYTES {
-                    self.flush(origin, lines)?;
+                    self.flush(origin, bytes)?;
                 }
             }
-            Err(reject) => {
-                let raw = lines[span].to_vec();
-                self.reject(origin, position, reject.class.name(), reject.message, raw);
-            }
+            Err(reject) => self.reject(origin, &record, bytes, reject.class, reject.message),
         }
         Ok(())
     }
@@ -115,24 +127,24 @@ impl Intake {
     fn reject(
         &mut self,
         origin: &Origin,
-        position: i64,
-        class: &'static str,
+        record: &Record,
+        bytes: &[u8],
+        class: Class,
         message: String,
-        raw: Vec<u8>,
     ) {
         self.rejected.push(Rejected {
             source: origin.source.to_string(),
-            partition: origin.partition,
-            position,
-            record_ts_us: origin.record_ts_us,
-            class,
+            partition: record.partition,
+            position: record.position,
+            record_ts_us: record.record_ts_us,
+            class: class.name(),
             message,
-            raw,
+            raw: record.span.clone().map(|span| bytes[span].to_vec()),
         });
     }
 
     /// Turns the rows in the decoder into a batch, and checks it.
-    fn flush(&mut self, origin: &Origin, lines: &[u8]) -> Result<()> {
+    fn flush(&mut self, origin: &Origin, bytes: &[u8]) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -148,9 +160,8 @@ impl Intake {
         })?;
         let sorted = self.checks.sort(rows, &mut self.violations)?;
         for (row, check) in sorted.quarantined {
-            let (position, span) = pending[row].clone();
             let message = format!("check `{check}` is false");
-            self.reject(origin, position, Class::CheckFailed.name(), message, lines[span].to_vec());
+            self.reject(origin, &pending[row], bytes, Class::CheckFailed, message);
         }
         if sorted.kept.num_rows() > 0 {
             self.rows.push(sorted.kept);
@@ -159,7 +170,7 @@ impl Intake {
     }
 
     /// `_topic` to `_source_file`, in the order of [`crate::contract::engine_columns`].
-    fn engine_columns(&self, origin: &Origin, pending: &[(i64, Range<usize>)]) -> Vec<ArrayRef> {
+    fn engine_columns(&self, origin: &Origin, pending: &[Record]) -> Vec<ArrayRef> {
         let n = pending.len();
         let text = |value: Option<&str>| -> ArrayRef {
             match value {
@@ -169,19 +180,23 @@ impl Intake {
                 None => new_null_array(&DataType::Utf8, n),
             }
         };
-        let time = |us: Option<i64>| -> ArrayRef {
-            let values: TimestampMicrosecondArray = std::iter::repeat_n(us, n).collect();
+        let time = |values: TimestampMicrosecondArray| -> ArrayRef {
             Arc::new(values.with_timezone("UTC"))
         };
+        let ingested_at = std::iter::repeat_n(self.ingested_at_us, n);
         let days = day_of(self.ingested_at_us);
         vec![
             text(origin.topic.as_deref()),
-            Arc::new(std::iter::repeat_n(origin.partition, n).collect::<Int32Array>()),
-            Arc::new(Int64Array::from_iter_values(pending.iter().map(|(position, _)| *position))),
-            time(origin.record_ts_us),
-            time(Some(self.ingested_at_us)),
+            Arc::new(pending.iter().map(|record| record.partition).collect::<Int32Array>()),
+            Arc::new(Int64Array::from_iter_values(pending.iter().map(|record| record.position))),
+            time(pending.iter().map(|record| record.record_ts_us).collect()),
+            time(TimestampMicrosecondArray::from_iter_values(ingested_at)),
             Arc::new(Date32Array::from_iter_values(std::iter::repeat_n(days, n))),
             text(origin.file.as_deref()),
         ]
     }
+}
+
+fn line(origin: &Origin, position: i64, span: Range<usize>) -> Record {
+    Record { partition: None, position, record_ts_us: origin.file_ts_us, span: Some(span) }
 }

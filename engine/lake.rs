@@ -2,14 +2,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::{error, io, iter};
 
-use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, PutMode, PutOptions};
 use url::Url;
 
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::table::{StoreOptions, Table, open_store};
+
+/// An object that can be created once: a store where that works again overwrites.
+const MARKER: &str = "put-if-absent";
+const MARKER_TEXT: &str = "\
+Every run of lake tries to create this object, and must be told that it is there already:
+a store that overwrites it instead would lose commits. Leave it here.
+";
 
 /// The root of a lake and the landing place of its files.
 #[derive(Clone, Debug)]
@@ -70,6 +79,27 @@ impl Lake {
         open_store(&url, &self.options)
     }
 
+    /// The same for who only reads: makes no folder, and is empty where nothing was written yet.
+    pub fn own_store_to_read(&self) -> Result<Arc<dyn ObjectStore>> {
+        let url = join(&self.root, "_lake/")?;
+        if Self::missing_folder(&url) {
+            return Ok(Arc::new(InMemory::new()));
+        }
+        open_store(&url, &self.options)
+    }
+
+    /// Refuses a root where two runs could both write the same version of a table. One request,
+    /// where a run was before.
+    ///
+    /// # Errors
+    /// `Usage` if the store has no put-if-absent; `Retry` if it cannot be written.
+    pub async fn refuse_unsafe_store(&self) -> Result<()> {
+        let place = self
+            .local_root()
+            .map_or_else(|| self.root.to_string(), |root| root.to_string_lossy().into_owned());
+        refuse_unsafe(self.own_store()?.as_ref(), &place).await
+    }
+
     /// The store of a folder below the landing place; `None` if there is no such folder.
     pub fn landing_store(&self, folder: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
         let url = join(&self.landing, &format!("{folder}/"))?;
@@ -125,6 +155,50 @@ impl Lake {
     }
 }
 
+/// Creates the marker, twice if it was not there: a store with put-if-absent refuses in the end.
+async fn refuse_unsafe(store: &dyn ObjectStore, place: &str) -> Result<()> {
+    use object_store::Error::{AlreadyExists, NotImplemented, NotSupported};
+    let unsafe_store = || {
+        Error::usage(format!("{place} cannot hold a lake: its store has no put-if-absent")).hint(
+            "two runs at once would lose commits there: use a local disk, Amazon S3, or a store that honours `If-None-Match: *`",
+        )
+    };
+    for _ in 0..2 {
+        let options = PutOptions::from(PutMode::Create);
+        match store.put_opts(&MARKER.into(), MARKER_TEXT.into(), options).await {
+            Ok(_) => {}
+            Err(AlreadyExists { .. }) => return Ok(()),
+            Err(cause @ (NotImplemented { .. } | NotSupported { .. })) => {
+                return Err(unsafe_store().caused_by(cause));
+            }
+            // What some stores answer to a condition that they do not know.
+            Err(cause) if cause.to_string().contains("501 Not Implemented") => {
+                return Err(unsafe_store().caused_by(cause));
+            }
+            Err(cause) => return Err(not_written(place, cause)),
+        }
+    }
+    Err(unsafe_store())
+}
+
+fn not_written(place: &str, cause: object_store::Error) -> Error {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let what = format!("cannot write below {place}");
+    let first: &(dyn error::Error + 'static) = &cause;
+    let chain = iter::successors(Some(first), |&error| error.source());
+    let kind = chain.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if let Some(kind) = kind.last() {
+        return Error::io(what, io::Error::new(kind, cause.to_string()));
+    }
+    let error = Error::retry(what);
+    let error = if matches!(cause, PermissionDenied { .. } | Unauthenticated { .. }) {
+        error.hint("give this user permission to read, write and delete there, then run again")
+    } else {
+        error
+    };
+    error.caused_by(cause)
+}
+
 /// Scratch folders of runs that were killed: nobody works in one for a day.
 fn remove_stale(parent: &Path) {
     let day = std::time::Duration::from_hours(24);
@@ -155,4 +229,135 @@ fn join(base: &Url, path: &str) -> Result<Url> {
     base.join(path).map_err(|cause| {
         Error::usage(format!("`{path}` is no place below {base}")).caused_by(cause)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use futures::executor::block_on;
+    use futures::stream::BoxStream;
+    use object_store::path::Path as Location;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+        PutMultipartOptions, PutPayload, PutResult, Result,
+    };
+
+    use super::*;
+
+    /// What a store does where it is asked to create an object.
+    #[derive(Debug)]
+    enum Fault {
+        Overwrites,
+        Refuses,
+        Denies,
+    }
+
+    /// A store in memory, with a fault.
+    #[derive(Debug)]
+    struct Faulty(InMemory, Fault);
+
+    impl fmt::Display for Faulty {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Faulty")
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl ObjectStore for Faulty {
+        async fn put_opts(
+            &self,
+            location: &Location,
+            payload: PutPayload,
+            _: PutOptions,
+        ) -> Result<PutResult> {
+            match self.1 {
+                Fault::Overwrites => {
+                    self.0.put_opts(location, payload, PutOptions::default()).await
+                }
+                Fault::Refuses => Err(object_store::Error::NotImplemented {
+                    operation: "create".to_owned(),
+                    implementer: self.to_string(),
+                }),
+                Fault::Denies => Err(object_store::Error::PermissionDenied {
+                    path: location.to_string(),
+                    source: "not you".into(),
+                }),
+            }
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            location: &Location,
+            options: PutMultipartOptions,
+        ) -> Result<Box<dyn MultipartUpload>> {
+            self.0.put_multipart_opts(location, options).await
+        }
+
+        async fn get_opts(&self, location: &Location, options: GetOptions) -> Result<GetResult> {
+            self.0.get_opts(location, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            locations: BoxStream<'static, Result<Location>>,
+        ) -> BoxStream<'static, Result<Location>> {
+            self.0.delete_stream(locations)
+        }
+
+        fn list(&self, prefix: Option<&Location>) -> BoxStream<'static, Result<ObjectMeta>> {
+            self.0.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Location>) -> Result<ListResult> {
+            self.0.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(
+            &self,
+            from: &Location,
+            to: &Location,
+            options: CopyOptions,
+        ) -> Result<()> {
+            self.0.copy_opts(from, to, options).await
+        }
+    }
+
+    #[test]
+    fn a_store_with_put_if_absent_is_taken_again_and_again() {
+        let store = InMemory::new();
+        for _ in 0..3 {
+            block_on(refuse_unsafe(&store, "s3://b/x/")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_store_without_put_if_absent_is_refused_at_every_run() {
+        for fault in [Fault::Overwrites, Fault::Refuses] {
+            let store = Faulty(InMemory::new(), fault);
+            for _ in 0..3 {
+                let error = block_on(refuse_unsafe(&store, "s3://b/x/")).unwrap_err();
+                assert_eq!(error.exit_code(), 2, "{store:?}: {error}");
+                assert!(error.to_string().contains("s3://b/x/"), "{error}");
+                assert!(error.hint_text().is_some_and(|hint| hint.contains("If-None-Match")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_store_that_may_not_be_written_is_another_matter() {
+        let store = Faulty(InMemory::new(), Fault::Denies);
+        let error = block_on(refuse_unsafe(&store, "s3://b/x/")).unwrap_err();
+        assert_eq!(error.exit_code(), 75);
+        let report = error.report();
+        assert!(report.contains("not you") && report.contains("permission"), "{report}");
+    }
+
+    #[test]
+    fn a_full_disk_says_so() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let cause = object_store::Error::Generic { store: "Disk", source: Box::new(full) };
+        let error = not_written("/lake", cause);
+        assert_eq!(error.hint_text().map(|hint| hint.contains("disk space")), Some(true));
+    }
 }

@@ -7,9 +7,11 @@ use datafusion::arrow::array::{
     Array, AsArray, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder,
 };
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 
 use crate::batchlog::Batch;
+use crate::chunk::{Origin, Record};
 use crate::contract::{self, Contract, TableName};
 use crate::error::{Error, Result};
 use crate::query::{Query, translate};
@@ -44,12 +46,25 @@ pub struct Rejected {
     pub class: &'static str,
     /// The field and the fault.
     pub message: String,
-    /// The record's bytes.
-    pub raw: Vec<u8>,
+    /// The record's bytes; `None` for a tombstone.
+    pub raw: Option<Vec<u8>>,
 }
 
-/// Positions that quarantine holds already: they are decided.
-pub type Decided = HashSet<(String, i64)>;
+/// Records that quarantine holds already, by source, partition, position and time: they are
+/// decided. The time tells records of a topic that was made anew from those of the old one.
+#[derive(Debug, Default)]
+pub struct Decided(HashSet<(String, Option<i32>, i64, Option<i64>)>);
+
+impl Decided {
+    /// Whether quarantine holds a record.
+    pub fn holds(&self, origin: &Origin, record: &Record) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let Record { partition, position, record_ts_us, .. } = *record;
+        self.0.contains(&(origin.source.to_string(), partition, position, record_ts_us))
+    }
+}
 
 /// The name of the table.
 pub fn name() -> TableName {
@@ -89,7 +104,7 @@ pub fn rows(
         record_ts.append_option(record.record_ts_us);
         classes.append_value(record.class);
         messages.append_value(&record.message);
-        raws.append_value(&record.raw);
+        raws.append_option(record.raw.as_deref());
         seen.append_value(now_us);
     }
     let columns: Vec<Arc<dyn Array>> = vec![
@@ -107,39 +122,64 @@ pub fn rows(
         .map_err(|cause| Error::internal("quarantine rows").caused_by(cause))
 }
 
-/// The positions within a batch that quarantine holds for a table.
-pub async fn decided(
+/// The records of a batch of files that quarantine holds for a table.
+pub async fn decided_in_batch(
     quarantine: &Table,
     query: &Query,
     table: &TableName,
     source: &str,
     batch: &Batch,
 ) -> Result<Decided> {
-    query.register(&name(), quarantine.provider()?)?;
     let files: HashSet<String> =
         batch.ranges.iter().map(|range| format!("{source}/{}", range.path)).collect();
+    let within = format!("source LIKE '{}/%'", quoted(source));
+    let mut decided = decided(quarantine, query, table, &within).await?;
+    decided.0.retain(|(file, ..)| files.contains(file));
+    Ok(decided)
+}
+
+/// The records of a topic at and behind an offset that quarantine holds for a table.
+pub async fn decided_from(
+    quarantine: &Table,
+    query: &Query,
+    table: &TableName,
+    source: &str,
+    offset: i64,
+) -> Result<Decided> {
+    let within = format!("source = '{}' AND position >= {offset}", quoted(source));
+    decided(quarantine, query, table, &within).await
+}
+
+async fn decided(
+    quarantine: &Table,
+    query: &Query,
+    table: &TableName,
+    within: &str,
+) -> Result<Decided> {
+    query.register(&name(), quarantine.provider()?)?;
     let sql = format!(
-        "SELECT CAST(source AS VARCHAR) AS source, position FROM bronze.quarantine WHERE table_name = '{}' AND source LIKE '{}/%'",
-        quoted(&table.to_string()),
-        quoted(source)
+        "SELECT CAST(source AS VARCHAR) AS source, partition, position, record_ts FROM bronze.quarantine WHERE table_name = '{}' AND {within}",
+        quoted(&table.to_string())
     );
     let batches = query
         .collect(&sql)
         .await
         .map_err(|cause| translate("cannot read bronze.quarantine", cause))?;
-    let mut decided = Decided::new();
+    let mut decided = Decided::default();
     for rows in batches {
-        let sources = datafusion::arrow::compute::cast(
-            rows.column(0),
-            &datafusion::arrow::datatypes::DataType::Utf8,
-        )
-        .map_err(|cause| Error::internal("quarantine sources").caused_by(cause))?;
-        let positions = rows.column(1).as_primitive::<Int64Type>();
+        let sources = cast(rows.column(0), &DataType::Utf8)
+            .map_err(|cause| Error::internal("quarantine sources").caused_by(cause))?;
+        let sources = sources.as_string::<i32>();
+        let partitions = rows.column(1).as_primitive::<Int32Type>();
+        let positions = rows.column(2).as_primitive::<Int64Type>();
+        let times = rows.column(3).as_primitive::<TimestampMicrosecondType>();
         for row in 0..rows.num_rows() {
-            let source = sources.as_string::<i32>().value(row);
-            if files.contains(source) {
-                decided.insert((source.to_owned(), positions.value(row)));
-            }
+            decided.0.insert((
+                sources.value(row).to_owned(),
+                partitions.is_valid(row).then(|| partitions.value(row)),
+                positions.value(row),
+                times.is_valid(row).then(|| times.value(row)),
+            ));
         }
     }
     Ok(decided)
@@ -163,7 +203,7 @@ mod tests {
             record_ts_us: Some(1),
             class: "not_json",
             message: "m".to_owned(),
-            raw: b"\xff".to_vec(),
+            raw: Some(b"\xff".to_vec()),
         };
         let rows = rows(&contract, &TableName::new("bronze", "t"), &[rejected], 5).unwrap();
         assert_eq!((rows.num_rows(), rows.num_columns()), (1, 9));

@@ -87,7 +87,7 @@ async fn round(
     let inputs = stored_inputs(&world.project, model);
     pins.catch_up(world, &table, &inputs).await?;
     let fingerprint = fingerprint(world, model, &inputs, pins, limits)?;
-    let change = match table.evolve(contract)? {
+    let change = match table.evolve(contract, &[])? {
         Evolution::None => None,
         Evolution::Additive(change) | Evolution::Breaking(change) => Some(change),
     };

@@ -1,10 +1,10 @@
 //! `lake run`: does what is due, in order, and stops; or goes on until it is asked to stop.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::contract::TableName;
 use crate::error::{Error, Result};
-use crate::ingest::ingest;
+use crate::ingest::{Feeds, Look, ingest};
 use crate::plan::{Plan, plan};
 use crate::query::limits;
 use crate::refresh::{Pins, refresh};
@@ -19,20 +19,21 @@ pub struct Request {
     pub select: Vec<String>,
     /// Compute everything anew, due or not.
     pub full_refresh: bool,
+    /// Sources whose lost records are known to be lost: reading goes on behind them.
+    pub accept_loss: Vec<String>,
 }
 
-/// A file that changed within this time may still be written.
-const SETTLED_MS: i64 = 2000;
-/// How long a following run waits before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often a run that waits looks whether it is asked to stop.
+const STOP_ASKED: Duration = Duration::from_millis(100);
 
 /// Does what is due and stops.
 ///
 /// # Errors
 /// The first step that fails ends the run; what was committed before stays.
 pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
-    let plan = plan(&world.project, &request.layer, &request.select)?;
-    carry_out(world, &plan, request.full_refresh, None).await
+    let plan = prepare(world, request).await?;
+    let look = Look { following: false, accept_loss: request.accept_loss.clone() };
+    carry_out(world, &plan, request.full_refresh, &look, &mut Feeds::default()).await
 }
 
 /// Does what is due, again and again, until somebody asks to stop.
@@ -40,29 +41,55 @@ pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
 /// # Errors
 /// As [`run`]; and `Interrupted` when it was asked to stop, once all that was begun is committed.
 pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
-    let plan = plan(&world.project, &request.layer, &request.select)?;
+    let plan = prepare(world, request).await?;
     let mut full_refresh = request.full_refresh;
+    let mut look = Look { following: true, accept_loss: request.accept_loss.clone() };
+    let mut feeds = Feeds::default();
+    let interval_ms = world.settings.duration_ms("ingest.interval")?.unsigned_abs();
+    let interval = Duration::from_millis(interval_ms);
     loop {
-        carry_out(world, &plan, full_refresh, Some(SETTLED_MS)).await?;
+        let began = Instant::now();
+        carry_out(world, &plan, full_refresh, &look, &mut feeds).await?;
         full_refresh = false;
-        for _ in 0..4 {
+        // A loss is accepted once; the next one is news.
+        look.accept_loss.clear();
+        while let Some(left) = interval.checked_sub(began.elapsed()) {
             world.stop.check()?;
-            tokio::time::sleep(LOOK_AGAIN / 4).await;
+            tokio::time::sleep(left.min(STOP_ASKED)).await;
         }
+        world.stop.check()?;
     }
+}
+
+/// Plans a run, and looks whether the store is one that may be written.
+async fn prepare(world: &World, request: &Request) -> Result<Plan> {
+    let plan = plan(&world.project, &request.layer, &request.select)?;
+    let mut sources: Vec<String> = Vec::new();
+    for contract in plan.ingest.iter().filter_map(|name| world.project.contracts.get(name)) {
+        sources.extend(contract.sources.iter().map(ToString::to_string));
+    }
+    if let Some(unknown) = request.accept_loss.iter().find(|name| !sources.contains(name)) {
+        return Err(Error::usage(format!("--accept-loss {unknown}: this run has no such source"))
+            .hint(format!("its sources are {}", sources.join(", "))));
+    }
+    if plan != Plan::default() {
+        world.lake.refuse_unsafe_store().await?;
+    }
+    Ok(plan)
 }
 
 async fn carry_out(
     world: &World,
     plan: &Plan,
     full_refresh: bool,
-    settled_ms: Option<i64>,
+    look: &Look,
+    feeds: &mut Feeds,
 ) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for name in &plan.ingest {
         world.stop.check()?;
         let contract = world.project.contracts.get(name).ok_or_else(|| unplanned(name))?;
-        steps.push(ingest(world, contract, settled_ms).await?);
+        steps.push(ingest(world, contract, look, feeds).await?);
     }
     if plan.refresh.is_empty() {
         return Ok(steps);

@@ -26,21 +26,47 @@ const fn key(name: &'static str, default: Option<&'static str>, about: &'static 
     Key { name, default, about, secret: false }
 }
 
+const fn secret(name: &'static str, about: &'static str) -> Key {
+    Key { name, default: None, about, secret: true }
+}
+
 /// Every setting there is.
 pub const KEYS: &[Key] = &[
     key("root", Some("data/lake"), "where the tables are: a folder or s3://bucket/prefix"),
     key("landing", Some("data/landing"), "where files arrive: a folder or s3://bucket/prefix"),
     key("reporting_tz", Some("UTC"), "time zone of report dates, an IANA name"),
     key("kafka.brokers", None, "host:port,… of the brokers"),
-    Key {
-        name: "privacy.key",
-        default: None,
-        about: "64 hex digits, the key of pseudonyms; only from the environment",
-        secret: true,
-    },
+    key(
+        "kafka.start",
+        Some("earliest"),
+        "where a table begins with a topic: earliest, latest, or a time as in 2026-03-01T00:00:00Z",
+    ),
+    key(
+        "kafka.group",
+        Some("lake"),
+        "consumer groups GROUP.LAYER.TABLE show lag tools how far lake is",
+    ),
+    key("kafka.memory", Some("64MiB"), "messages fetched ahead, for each topic of each table"),
+    key("kafka.timeout", Some("10s"), "how long to wait for a broker that does not answer"),
+    key("kafka.security_protocol", None, "plaintext, ssl, sasl_plaintext or sasl_ssl"),
+    key(
+        "kafka.sasl_mechanism",
+        None,
+        "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or OAUTHBEARER for Amazon MSK with IAM",
+    ),
+    key("kafka.sasl_username", None, "user for PLAIN and SCRAM"),
+    secret("kafka.sasl_password", "password for PLAIN and SCRAM; only from the environment"),
+    key("kafka.aws_region", None, "region of an MSK cluster; else that of the AWS settings"),
+    key("kafka.ssl_ca_location", None, "file of CA certificates; else those of the system"),
+    key("kafka.ssl_certificate_location", None, "file of the client's certificate, for mutual TLS"),
+    key("kafka.ssl_key_location", None, "file of the client's private key"),
+    secret("kafka.ssl_key_password", "password of that key; only from the environment"),
+    key("kafka.options", None, "other properties of librdkafka, as in client.rack=a, debug=broker"),
+    secret("privacy.key", "64 hex digits, the key of pseudonyms; only from the environment"),
     key("privacy.key_file", None, "a file that holds privacy.key"),
     key("query.memory", Some("4GiB"), "memory for queries; above it they spill to disk"),
     key("ingest.batch_size", Some("512MiB"), "source bytes in one commit of a bronze table"),
+    key("ingest.interval", Some("2s"), "with --follow: from one look at the sources to the next"),
 ];
 
 /// Where a value comes from, for `lake config`.
@@ -136,6 +162,15 @@ impl Settings {
         })
     }
 
+    /// A setting that is a duration, in milliseconds.
+    pub fn duration_ms(&self, name: &str) -> Result<i64> {
+        let text = self.get(name).unwrap_or_default();
+        parse_duration_ms(text).filter(|ms| *ms > 0).ok_or_else(|| {
+            Error::usage(format!("setting `{name}`: `{text}` is not a duration"))
+                .hint("write a number with a unit, as in 500ms, 2s or 5m")
+        })
+    }
+
     /// The key of pseudonyms: 32 bytes.
     ///
     /// # Errors
@@ -162,8 +197,11 @@ impl Settings {
     }
 
     fn validate(&self) -> Result<()> {
-        for name in ["query.memory", "ingest.batch_size"] {
+        for name in ["query.memory", "ingest.batch_size", "kafka.memory"] {
             self.bytes(name)?;
+        }
+        for name in ["ingest.interval", "kafka.timeout"] {
+            self.duration_ms(name)?;
         }
         let tz = self.get("reporting_tz").unwrap_or_default();
         tz.parse::<chrono_tz::Tz>().map(drop).map_err(|_| {

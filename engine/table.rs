@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::datasource::TableProvider;
@@ -25,10 +25,15 @@ use crate::error::{Error, Result};
 
 mod commit;
 mod provider;
+mod read;
 mod staged;
 mod write;
 pub use commit::{Commit, Outcome};
+pub use read::{FileRows, StoredFile};
 pub use write::{Files, Writer};
+
+/// Properties that say which topic a table was read from: this, and the topic's name.
+pub const TOPIC_PROPERTY: &str = "lake.topic.";
 
 /// A change of a table's columns or properties, as part of a commit.
 pub type Change = Box<Action>;
@@ -53,6 +58,8 @@ pub fn open_store(url: &Url, options: &StoreOptions) -> Result<Arc<dyn object_st
 pub struct Table {
     name: TableName,
     delta: DeltaTable,
+    /// The `txn`s that were asked for, as of this version: each question reads the log.
+    txns: Arc<Mutex<HashMap<String, Option<i64>>>>,
 }
 
 impl fmt::Debug for Table {
@@ -79,7 +86,7 @@ impl Table {
         }
         match builder.load().await {
             Ok(delta) => {
-                let table = Self { name: name.clone(), delta };
+                let table = Self { name: name.clone(), delta, txns: Arc::default() };
                 table.refuse_unsafe()?;
                 Ok(Some(table))
             }
@@ -110,7 +117,7 @@ impl Table {
             )
             .await;
         match created {
-            Ok(delta) => Ok(Self { name: name.clone(), delta }),
+            Ok(delta) => Ok(Self { name: name.clone(), delta, txns: Arc::default() }),
             Err(cause) => Self::open(name, url, options, None).await?.ok_or_else(|| failed(cause)),
         }
     }
@@ -137,8 +144,29 @@ impl Table {
 
     /// The version that application `app` wrote last, as this handle sees the table.
     pub async fn txn(&self, app: &str) -> Result<Option<i64>> {
+        if let Some(known) = self.known_txns().get(app) {
+            return Ok(*known);
+        }
         let version = self.state()?.transaction_version(&self.delta.log_store(), app).await;
-        version.map_err(|cause| self.failed("read", cause))
+        let version = version.map_err(|cause| self.failed("read", cause))?;
+        self.known_txns().insert(app.to_owned(), version);
+        Ok(version)
+    }
+
+    fn known_txns(&self) -> MutexGuard<'_, HashMap<String, Option<i64>>> {
+        self.txns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A property of the table, from its contract or of our own.
+    pub fn property(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.state()?.metadata().configuration().get(key).cloned())
+    }
+
+    /// When the version of this handle was committed, in milliseconds since 1970; `None` if the log
+    /// no longer has it.
+    pub async fn committed_at_ms(&self) -> Result<Option<i64>> {
+        let info = self.commit_info(self.version()).await?;
+        Ok(info.and_then(|info| info.get("timestamp").and_then(Value::as_i64)))
     }
 
     /// What the newest commit that names `key` in its commit info says there, looking back at most
@@ -199,8 +227,37 @@ impl Table {
         let url = self.delta.table_url().clone();
         let options = self.delta.log_store().config().options().raw.clone();
         let fresh = Self::open(&self.name, &url, &options, None).await?;
-        *self = fresh.ok_or_else(|| Error::data(format!("table {} is gone", self.name)))?;
+        let fresh = fresh.ok_or_else(|| Error::data(format!("table {} is gone", self.name)))?;
+        if let Some(txns) = self.txns_at(&fresh).await? {
+            *fresh.known_txns() = txns;
+        }
+        *self = fresh;
         Ok(())
+    }
+
+    /// What is known of `txn`s, brought up to a later handle's version by reading what was
+    /// committed between; `None` if that is too much, or another table.
+    async fn txns_at(&self, fresh: &Self) -> Result<Option<HashMap<String, Option<i64>>>> {
+        const COMMITS_MAX: u64 = 20;
+        let (from, to) = (self.version(), fresh.version());
+        let mut txns = self.known_txns().clone();
+        if txns.is_empty() || to < from || to - from > COMMITS_MAX || self.id()? != fresh.id()? {
+            return Ok(None);
+        }
+        for version in from + 1..=to {
+            let entry = self.delta.log_store().read_commit_entry(version).await;
+            let Some(bytes) = entry.map_err(|cause| self.failed("read the log of", cause))? else {
+                return Ok(None);
+            };
+            let actions = get_actions(version, &bytes)
+                .map_err(|cause| self.failed("read the log of", cause))?;
+            for action in actions {
+                if let Action::Txn(txn) = action {
+                    txns.insert(txn.app_id, Some(txn.version));
+                }
+            }
+        }
+        Ok(Some(txns))
     }
 
     /// The table as `DataFusion` reads it, frozen at this version.
@@ -217,14 +274,19 @@ impl Table {
         Ok(rows.map(|n| n.map(|n| n as u64)).sum())
     }
 
-    /// Whether the table's columns and properties are still those of the contract; if not, the
-    /// action that brings them up to date.
-    pub fn evolve(&self, contract: &Contract) -> Result<Evolution> {
+    /// Whether the table's columns and properties are still those of the contract and of `own`; if
+    /// not, the action that brings them up to date.
+    pub fn evolve(&self, contract: &Contract, own: &[(String, String)]) -> Result<Evolution> {
         let state = self.state()?;
         let wanted = kernel_schema(contract)?;
         let have = state.schema();
         let same_columns = *have == wanted;
-        let wanted_properties = properties(contract);
+        let mut wanted_properties = properties(contract);
+        // What earlier commits noted of their sources stays.
+        let noted = state.metadata().configuration().iter();
+        let noted = noted.filter(|(key, _)| key.starts_with(TOPIC_PROPERTY));
+        wanted_properties.extend(noted.map(|(key, value)| (key.clone(), value.clone())));
+        wanted_properties.extend(own.iter().cloned());
         let same_properties = wanted_properties
             .iter()
             .all(|(key, value)| state.metadata().configuration().get(key) == Some(value));

@@ -142,7 +142,9 @@ fn completions_and_help_are_printed() {
     );
     let help = crate::support::bare(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["demo", "init", "simulate", "run", "sql", "check", "quarantine", "doctor"] {
+    let commands =
+        ["demo", "init", "simulate", "run", "sql", "status", "check", "quarantine", "doctor"];
+    for command in commands {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}:\n{}", help.stdout);
     }
     assert!(help.stdout.contains("Exit codes"), "{}", help.stdout);

@@ -17,7 +17,7 @@ const LAYERS: &[&str] = &["bronze", "silver", "gold"];
 const EVENTS: &str = "20000";
 const FILES: usize = 12;
 /// Far more than any run here takes.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 type Bags = BTreeMap<String, Vec<String>>;
 
@@ -119,7 +119,7 @@ impl World {
 }
 
 /// Waits for a process for so long; `None` if it still runs.
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let started = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -133,7 +133,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 }
 
 /// Lets a command run for a while and kills it; whether it was still running then.
-fn kill_after(lake: &Lake, arguments: &[&str], moment: Duration) -> bool {
+pub(crate) fn kill_after(lake: &Lake, arguments: &[&str], moment: Duration) -> bool {
     let mut child = lake.start(arguments);
     if let Some(status) = wait(&mut child, moment) {
         assert!(status.success(), "lake {}: {status}", arguments.join(" "));

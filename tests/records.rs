@@ -11,7 +11,7 @@ const EXAMPLES: &str = include_str!("fixtures/domain/contract_examples.jsonl");
 const PERSON: &[&str] = &["RAW-USER-7f3a", "RAW-BROWSER-91c2", "RAW-DEVICE-55d0"];
 
 /// A whole record: the play request among the examples, with an id and a person of its own.
-fn record(id: &str) -> Value {
+pub(crate) fn record(id: &str) -> Value {
     let mut record: Value = serde_json::from_str(EXAMPLES.lines().nth(1).unwrap()).unwrap();
     record["event_id"] = json!(id);
     record["user_id"] = json!(PERSON[0]);
@@ -138,7 +138,7 @@ fn huge_numbers() -> Vec<String> {
 }
 
 /// Every broken record there is here.
-fn broken() -> Vec<Vec<u8>> {
+pub(crate) fn broken() -> Vec<Vec<u8>> {
     let mut records = not_json();
     let texts = [wrong_values(), missing_fields(), huge_numbers()].concat();
     records.extend(texts.into_iter().map(String::into_bytes));

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::support::{Lake, batch, gzip, leaves, parquet, record_schema, same, zstandard};
 
-const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
-const VIDEOS: &str = include_str!("fixtures/domain/dim_video.jsonl");
+pub(crate) const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
+pub(crate) const VIDEOS: &str = include_str!("fixtures/domain/dim_video.jsonl");
 const EXPECTED: &str = include_str!("fixtures/domain/expected.json");
 
 /// The rows of silver and gold do not depend on how records arrived.
@@ -41,7 +41,7 @@ fn lake_with_videos() -> Lake {
 
 /// Asserts that a lake says what is expected, and has the rows of one run over one file.
 #[track_caller]
-fn is_right(lake: &Lake, what: &str) {
+pub(crate) fn is_right(lake: &Lake, what: &str) {
     playbacks_are_right(lake);
     curves_are_right(lake);
     dropoff_is_right(lake);

@@ -19,18 +19,21 @@ const STRATA: &[(&str, &[&str])] = &[
             "decode",
             "job",
             "model",
+            "offsets",
             "plan",
             "project",
             "pseudonym",
         ],
     ),
-    ("act", &["folder", "intake", "lake", "quarantine", "query", "rowcheck", "table"]),
-    ("verbs", &["check", "ingest", "output", "refresh", "run", "world"]),
+    ("act", &["folder", "intake", "kafka", "lake", "quarantine", "query", "rowcheck", "table"]),
+    ("verbs", &["check", "ingest", "output", "refresh", "replay", "run", "status", "world"]),
 ];
 
 /// Each heavy dependency enters by few doors: modules of the engine, or `cli`, `main` and `demo`.
 const DOORS: &[(&str, &[&str])] = &[
-    ("rdkafka", &[]),
+    ("rdkafka", &["kafka"]),
+    ("aws_config", &["kafka"]),
+    ("aws_msk_iam_sasl_signer", &["kafka"]),
     ("deltalake", &["table"]),
     ("buoyant_kernel", &["table"]),
     ("object_store", &["cli", "folder", "lake", "table"]),

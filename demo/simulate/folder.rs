@@ -30,12 +30,6 @@ impl FolderSink {
             videos: Parts::new(dir.join("videos"), label)?,
         })
     }
-
-    /// Completes the last files. Without it they stay `.part`.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        self.videos.complete()?;
-        self.events.complete()
-    }
 }
 
 impl Sink for FolderSink {
@@ -49,6 +43,12 @@ impl Sink for FolderSink {
 
     fn video(&mut self, _key: &str, line: &[u8]) -> Result<()> {
         self.videos.write(line)
+    }
+
+    /// Completes the last files. Without it they stay `.part`.
+    fn finish(&mut self) -> Result<()> {
+        self.videos.complete()?;
+        self.events.complete()
     }
 }
 

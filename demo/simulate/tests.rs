@@ -26,12 +26,16 @@ impl Sink for Memory {
         self.videos.push(line.to_vec());
         Ok(())
     }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn run(events: u64, seed: u64, faults: Faults) -> (Memory, Vec<u8>, Report) {
     let options = Options { faults, ..Options::new(events, seed, START_MS) };
     let (mut sink, mut truth) = (Memory::default(), Vec::new());
-    let report = simulate(&options, &mut sink, Some(&mut truth), &mut |_| {}).unwrap();
+    let report = simulate(&options, &mut sink, Some(&mut truth), &mut |_| Ok(())).unwrap();
     (sink, truth, report)
 }
 
@@ -192,7 +196,7 @@ fn nonsense_is_refused() {
         Options { span_ms: 0, ..good },
         Options { start_ms: i64::MAX, ..good },
     ] {
-        assert!(simulate(&bad, &mut Memory::default(), None, &mut |_| {}).is_err(), "{bad:?}");
+        assert!(simulate(&bad, &mut Memory::default(), None, &mut |_| Ok(())).is_err(), "{bad:?}");
     }
 }
 
@@ -201,7 +205,7 @@ fn any_catalogue_and_any_span_will_do() {
     for (videos, span_ms) in [(1, 1), (9, 60_000), (51, 86_400_000), (2_000, 40 * 86_400_000)] {
         let options = Options { span_ms, videos, ..Options::new(2_000, 1, START_MS) };
         let mut sink = Memory::default();
-        simulate(&options, &mut sink, None, &mut |_| {}).unwrap();
+        simulate(&options, &mut sink, None, &mut |_| Ok(())).unwrap();
         assert_eq!(sink.events.len(), 2_000);
     }
 }
@@ -210,7 +214,7 @@ fn any_catalogue_and_any_span_will_do() {
 fn a_folder_is_written_once_and_holds_no_unfinished_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut sink = FolderSink::new(dir.path(), "part").unwrap();
-    simulate(&Options::new(3_000, 1, START_MS), &mut sink, None, &mut |_| {}).unwrap();
+    simulate(&Options::new(3_000, 1, START_MS), &mut sink, None, &mut |_| Ok(())).unwrap();
     sink.finish().unwrap();
     let text = std::fs::read_to_string(dir.path().join("events/part-00000.ndjson")).unwrap();
     assert_eq!(text.lines().count(), 3_000);

@@ -68,7 +68,7 @@ impl Topic {
         &mut self,
         until: i64,
         sink: &mut dyn Sink,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         while let Some(first) = self.travelling.peek_mut() {
             if first.due.0 >= until {
@@ -79,9 +79,7 @@ impl Topic {
             sink.event(&envelope.key, self.line.bytes())?;
             self.events += 1;
             self.bytes += self.line.len() as u64 + 1;
-            if self.events.is_multiple_of(1 << 14) {
-                progress(self.events);
-            }
+            progress(self.events)?;
         }
         Ok(())
     }

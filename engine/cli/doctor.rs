@@ -1,10 +1,14 @@
 //! `lake doctor`: looks at everything a run needs, and says what to mend.
 
-use engine::error::{Error, Result};
+use engine::contract::{Contract, Source, SourceKind};
+use engine::error::{Error, Kind, Result};
 use engine::lake::Lake;
+use engine::offsets;
+use engine::project::Project;
 use engine::settings::Settings;
+use engine::status::{Held, held, noted};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
 use super::load::{Need, load, read_files};
 use super::{Common, print};
@@ -54,18 +58,13 @@ pub(crate) async fn doctor(common: &Common) -> Result<()> {
     report.add("privacy.key", privacy(&folder, &settings));
     match Lake::new(&settings) {
         Ok(lake) => {
-            report.add("root", put_if_absent(&lake).await);
+            report.add("root", root(&lake).await);
             report.add("landing", landing(&lake, &folder));
             tables(&lake, &folder, &mut report).await;
+            brokers(&lake, &folder, &settings, &mut report).await;
         }
         Err(error) => report.add("root", Err(error)),
     }
-    report.add(
-        "kafka.brokers",
-        Ok(settings
-            .get("kafka.brokers")
-            .map_or("not set: only folders are read".to_owned(), str::to_owned)),
-    );
     finish(&report)
 }
 
@@ -80,7 +79,7 @@ fn finish(report: &Report) -> Result<()> {
 
 fn privacy(folder: &std::path::Path, settings: &Settings) -> Result<String> {
     let files = read_files(folder)?;
-    let (project, _) = engine::project::Project::parse(files);
+    let (project, _) = Project::parse(files);
     if project.contracts.values().all(|contract| contract.personal.is_empty()) {
         return Ok("not needed: no personal columns".to_owned());
     }
@@ -88,10 +87,10 @@ fn privacy(folder: &std::path::Path, settings: &Settings) -> Result<String> {
 }
 
 fn landing(lake: &Lake, folder: &std::path::Path) -> Result<String> {
-    let (project, _) = engine::project::Project::parse(read_files(folder)?);
+    let (project, _) = Project::parse(read_files(folder)?);
     let mut found = Vec::new();
     for source in project.sourced().flat_map(|contract| &contract.sources) {
-        if source.kind == engine::contract::SourceKind::Folder {
+        if source.kind == SourceKind::Folder {
             let there =
                 if lake.landing_store(&source.name)?.is_some() { "there" } else { "not there yet" };
             found.push(format!("{} ({there})", lake.landing_url(&source.name)));
@@ -100,31 +99,22 @@ fn landing(lake: &Lake, folder: &std::path::Path) -> Result<String> {
     Ok(found.join(", "))
 }
 
-/// Two creators of one object: a store that lets both win would lose commits.
-async fn put_if_absent(lake: &Lake) -> Result<String> {
+/// What a run does below the root, beside reading.
+async fn root(lake: &Lake) -> Result<String> {
+    lake.refuse_unsafe_store().await?;
     let store = lake.own_store()?;
     let path = Path::from(format!("doctor-{}", uuid::Uuid::new_v4()));
-    let options = || PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-    let failed =
-        |cause| Error::retry(format!("cannot write below {}", lake.root())).caused_by(cause);
-    store.put_opts(&path, "one".into(), options()).await.map_err(failed)?;
-    let second = store.put_opts(&path, "two".into(), options()).await;
-    store.delete(&path).await.map_err(failed)?;
-    match second {
-        Err(object_store::Error::AlreadyExists { .. }) => {
-            Ok(format!("{}: write, put-if-absent, delete", lake.root()))
-        }
-        Err(cause) => Err(failed(cause)),
-        Ok(_) => {
-            Err(Error::usage(format!("{} lets two writers create the same object", lake.root()))
-                .hint("such a store loses commits: use one that honours If-None-Match"))
-        }
-    }
+    let failed = |what: &str, cause| {
+        Error::retry(format!("cannot {what} below {}", lake.root())).caused_by(cause)
+    };
+    store.put(&path, "one".into()).await.map_err(|cause| failed("write", cause))?;
+    store.delete(&path).await.map_err(|cause| failed("delete", cause))?;
+    Ok(format!("{}: put-if-absent, write, delete", lake.root()))
 }
 
 async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
     let Ok(files) = read_files(folder) else { return };
-    let (project, _) = engine::project::Project::parse(files);
+    let (project, _) = Project::parse(files);
     let mut found = Vec::new();
     for name in project.contracts.keys() {
         match lake.table(name).await {
@@ -139,4 +129,66 @@ async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
         found.join(", ")
     };
     report.add("tables", Ok(text));
+}
+
+/// Whether the brokers answer, and still hold what the tables have yet to read.
+async fn brokers(lake: &Lake, folder: &std::path::Path, settings: &Settings, report: &mut Report) {
+    let what = "kafka.brokers";
+    let Some(brokers) = settings.get(what) else {
+        report.add(what, Ok("not set: only folders are read".to_owned()));
+        return;
+    };
+    // Files that cannot be read were reported above.
+    let (project, _) = Project::parse(read_files(folder).unwrap_or_default());
+    let mut found = Vec::new();
+    for contract in project.sourced() {
+        for source in contract.sources.iter().filter(|source| source.kind == SourceKind::Kafka) {
+            match held(settings, &contract.name, &source.name).await {
+                Err(error) if error.kind() == Kind::Retry => {
+                    // They would not answer for the other topics either.
+                    report.add(what, Err(error));
+                    return;
+                }
+                held => found.push((contract, source, held)),
+            }
+        }
+    }
+    if found.is_empty() {
+        report.add(what, Ok(format!("{brokers}: not asked, no table reads a topic")));
+    } else if found.iter().any(|(_, _, held)| held.is_ok()) {
+        report.add(what, Ok(format!("{brokers} answers")));
+    }
+    for (contract, source, held) in found {
+        let position = match held {
+            Ok(held) => position(lake, contract, source, held).await,
+            Err(error) => Err(error),
+        };
+        report.add(&source.to_string(), position);
+    }
+}
+
+/// Where a table is in a topic.
+async fn position(
+    lake: &Lake,
+    contract: &Contract,
+    source: &Source,
+    held: Option<Held>,
+) -> Result<String> {
+    let name = &contract.name;
+    let Some(held) = held else {
+        return Ok(format!("not there yet: {name} reads it as soon as it is"));
+    };
+    let n = held.topic.n_partitions;
+    let partitions = if n == 1 { "1 partition".to_owned() } else { format!("{n} partitions") };
+    // A table that cannot be opened was reported above.
+    let Some(table) = lake.table(name).await.unwrap_or_default() else {
+        return Ok(format!("{partitions}, not read by {name} yet"));
+    };
+    let known = noted(&table, source, n).await?;
+    let lost = held.lost(&known);
+    if !lost.is_empty() {
+        return Err(offsets::stop(&name.to_string(), &source.to_string(), &lost));
+    }
+    let n_read = known.next.iter().flatten().count();
+    Ok(format!("{partitions}, {n_read} of them read by {name}, nothing is lost"))
 }

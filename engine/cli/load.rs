@@ -58,6 +58,17 @@ impl Common {
         Settings::load(&folder, &text, self.global.profile.as_deref(), &environment())
     }
 
+    /// The settings of the project here or above; where there is none, those of the environment.
+    pub(crate) fn settings_anywhere(&self) -> Result<Settings> {
+        match self.folder() {
+            Ok(folder) => self.settings(&folder),
+            Err(error) if self.global.project.is_some() => Err(error),
+            Err(_) => {
+                Settings::load(Path::new(""), "", self.global.profile.as_deref(), &environment())
+            }
+        }
+    }
+
     /// The world of the project, whose files must be as good as `need` says.
     pub(crate) async fn world(&self, need: Need) -> Result<World> {
         let folder = self.folder()?;

@@ -21,6 +21,9 @@ pub(crate) struct Run {
     /// Compute everything anew, due or not
     #[arg(long)]
     full_refresh: bool,
+    /// Go on although records of this source, as in kafka:events, are lost: once, and noted
+    #[arg(long, value_name = "SOURCE", value_delimiter = ',')]
+    accept_loss: Vec<String>,
 }
 
 impl Run {
@@ -34,8 +37,12 @@ impl Run {
         let parsed = common.world(Need::Parsed).await?;
         let needs_models = !plan(&parsed.project, &self.layer, &self.select)?.refresh.is_empty();
         let world = if needs_models { common.world(Need::Planned).await? } else { parsed };
-        let request =
-            Request { layer: self.layer, select: self.select, full_refresh: self.full_refresh };
+        let request = Request {
+            layer: self.layer,
+            select: self.select,
+            full_refresh: self.full_refresh,
+            accept_loss: self.accept_loss,
+        };
         if self.follow {
             follow(&world, &request).await?;
         } else {

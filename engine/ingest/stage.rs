@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use crate::chunk::Chunk;
-use crate::clock::day_of;
+use crate::chunk::{Body, Chunk};
+use crate::clock::{day_of, thread_cpu_ns};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
@@ -27,6 +27,8 @@ pub(super) struct Staged {
     pub(super) n_rows: u64,
     pub(super) n_rejected: u64,
     pub(super) n_rescued: u64,
+    /// Processor time of decoding and checking, in nanoseconds.
+    pub(super) decode_ns: u64,
     pub(super) violations: Violations,
 }
 
@@ -40,16 +42,17 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Decodes and writes what `read` sends: one reader, as many workers as cores.
-    pub(super) async fn stage<F>(
+    /// Decodes and writes what `read` sends, and hands on what it returns: one reader, as many
+    /// workers as cores.
+    pub(super) async fn stage<T, F>(
         &self,
         table: &Table,
         quarantine: &Table,
         decided: Decided,
         read: impl FnOnce(mpsc::Sender<Chunk>) -> F,
-    ) -> Result<Staged>
+    ) -> Result<(T, Staged)>
     where
-        F: Future<Output = Result<()>>,
+        F: Future<Output = Result<T>>,
     {
         let (sender, receiver) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -72,12 +75,14 @@ impl Staging {
                 Err(error) => result = result.and(Err(error)),
             }
         }
-        if let Err(error) = result {
-            table.discard(staged.rows).await;
-            quarantine.discard(staged.rejected).await;
-            return Err(error);
+        match result {
+            Ok(read) => Ok((read, staged)),
+            Err(error) => {
+                table.discard(staged.rows).await;
+                quarantine.discard(staged.rejected).await;
+                Err(error)
+            }
         }
-        Ok(staged)
     }
 
     fn worker(&self, table: &Table, quarantine: &Table, now_us: i64) -> Result<Worker> {
@@ -102,6 +107,7 @@ impl Staged {
         self.n_rows += other.n_rows;
         self.n_rejected += other.n_rejected;
         self.n_rescued += other.n_rescued;
+        self.decode_ns += other.decode_ns;
         self.violations.merge(&other.violations);
     }
 }
@@ -144,12 +150,15 @@ impl Worker {
     }
 
     async fn chunk(&mut self, chunk: &Chunk, decided: &Decided) -> Result<()> {
-        if let Some(fault) = &chunk.fault {
+        if let Body::Fault { message, .. } = &chunk.body {
             let source = &chunk.origin.source;
             self.world
-                .remark(format!("{source}: {fault}; what could not be read is in quarantine"));
+                .remark(format!("{source}: {message}; what could not be read is in quarantine"));
         }
+        let began = thread_cpu_ns();
         self.intake.take(chunk, decided)?;
+        let took = thread_cpu_ns().zip(began).map(|(ended, began)| ended.saturating_sub(began));
+        self.staged.decode_ns += took.unwrap_or(0);
         let partitioned_by_day = self.contract.partition_by == ["_ingest_date"];
         let days = day_of(self.now_us);
         let mut n_rows = 0;

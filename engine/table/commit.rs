@@ -1,5 +1,6 @@
 //! Commits: rows and the progress they stand for, in one version; and what to think of an error.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Commit {
     pub files: Files,
     /// Whether all files before go.
     pub replace: bool,
+    /// Else the files before that go: their rows that stay are among the new ones.
+    pub remove: BTreeSet<String>,
     /// How far each application has come: its id and version.
     pub txns: Vec<(String, i64)>,
     /// Whether the commit is lost if a `txn` would not go forward: for records, which come once.
@@ -45,6 +48,13 @@ pub enum Outcome {
     Lost,
 }
 
+impl Commit {
+    /// Whether files go. Files that others add at the same time stay in any case.
+    fn rewrites(&self) -> bool {
+        self.replace || !self.remove.is_empty()
+    }
+}
+
 impl Table {
     /// Commits against the version that this handle sees, and moves the handle to the new one.
     ///
@@ -58,6 +68,9 @@ impl Table {
             if commit.once && self.txn(app).await?.is_some_and(|last| last >= *version) {
                 return Ok((Outcome::Lost, Some(commit.files)));
             }
+        }
+        if !self.holds(&commit.remove)? {
+            return Ok((Outcome::Lost, Some(commit.files)));
         }
         let id = uuid::Uuid::new_v4().to_string();
         let base = self.version();
@@ -102,26 +115,28 @@ impl Table {
         if let Some(metadata) = &commit.metadata {
             actions.push((**metadata).clone());
         }
-        if commit.replace {
+        if commit.rewrites() {
             let files = self.state()?.log_data().into_iter();
+            let files =
+                files.filter(|file| commit.replace || commit.remove.contains(&*file.path()));
             actions.extend(files.map(|file| Action::Remove(file.remove_action(true))));
         }
         actions.extend(commit.files.adds.iter().cloned().map(Action::Add));
         let mut txns: Vec<Transaction> =
             commit.txns.iter().map(|(app, version)| Transaction::new(app, *version)).collect();
-        if commit.replace {
+        if commit.rewrites() {
             txns.push(Transaction::new(FENCE, fence));
         }
         let mut info = commit.info.clone();
         info.insert(COMMIT_ID.to_owned(), json!(id));
-        info.insert("isBlindAppend".to_owned(), json!(!commit.replace));
+        info.insert("isBlindAppend".to_owned(), json!(!commit.rewrites()));
         let properties = CommitProperties::default()
             .with_max_retries(ATTEMPTS as usize)
             .with_cleanup_expired_logs(Some(false))
             .with_create_checkpoint(false)
             .with_metadata(info)
             .with_application_transactions(txns);
-        let mode = if commit.replace { SaveMode::Overwrite } else { SaveMode::Append };
+        let mode = if commit.rewrites() { SaveMode::Overwrite } else { SaveMode::Append };
         let partition_by = Some(self.state()?.metadata().partition_columns().to_vec());
         let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
         let finished = CommitBuilder::from(properties)
@@ -144,9 +159,27 @@ impl Table {
         Ok(None)
     }
 
+    /// Whether all these files are in this version.
+    fn holds(&self, paths: &BTreeSet<String>) -> Result<bool> {
+        if paths.is_empty() {
+            return Ok(true);
+        }
+        let files = self.state()?.log_data().into_iter();
+        Ok(files.filter(|file| paths.contains(&*file.path())).count() == paths.len())
+    }
+
     /// Whether somebody else moved what the commit depends on since `before`.
     async fn overtaken(&self, commit: &Commit, before: &Self) -> Result<bool> {
         if commit.replace && self.version() != before.version() {
+            return Ok(true);
+        }
+        if commit.rewrites()
+            && (!self.holds(&commit.remove)? || self.txn(FENCE).await? != before.txn(FENCE).await?)
+        {
+            return Ok(true);
+        }
+        // A change of columns or properties keeps what it saw, and would undo what it did not see.
+        if commit.metadata.is_some() && self.state()?.metadata() != before.state()?.metadata() {
             return Ok(true);
         }
         for (app, _) in &commit.txns {

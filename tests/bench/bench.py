@@ -1,11 +1,13 @@
-"""Measures lake against DuckDB, on the same data and in the same run, and prints Markdown tables.
+"""Measures lake against its peers, on the same data and in the same run, and prints Markdown tables.
 
-  tests/bench/run [--lake BIN] [--project DIR] [--events N] [--repetitions 3] [--only bronze|models]
+  tests/bench/run [--lake BIN] [--project DIR] [--events N] [--repetitions 3] [--only bronze|models|kafka]
+  tests/bench/run --only kafka [--consume BIN] [--partitions 8,1,64] [--seconds 30]
   tests/bench/run --peer-only LANDING      (no lake: does DuckDB understand every model?)
 
 Bronze: a folder of NDJSON to a table, against read_json with the contract's types to zstd(1) Parquet.
 Models: all of silver and gold in full, against the same SQL in DuckDB over the lake's own bronze files, each
 model a table, then zstd Parquet. Row counts and integer sums must agree, or the run fails (exit 1).
+Kafka: a topic to a table, against consuming it and dropping what comes (kafka.py).
 """
 
 import argparse
@@ -19,6 +21,7 @@ import tempfile
 
 import contract
 import deltafiles
+import kafka
 import translate
 from measure import Failed, run, table
 
@@ -77,10 +80,10 @@ class Bench:
         """Size of all landing files."""
         return sum(os.path.getsize(path) for name in BRONZE for path in self.files(name))
 
-    def same(self, what, ours, theirs):
+    def same(self, what, ours, theirs, peer="DuckDB"):
         """Notes a difference between the two sides."""
         if ours != theirs:
-            self.problems.append(f"{what}: lake {ours}, DuckDB {theirs}")
+            self.problems.append(f"{what}: lake {ours}, {peer} {theirs}")
 
     def bronze_statements(self):
         """NDJSON to typed zstd Parquet, in DuckDB."""
@@ -187,8 +190,10 @@ class Bench:
 
 
 def use_two_processors():
-    """Both sides get the same two, also what reads the number of processors."""
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:THREADS]))
+    """Both sides get the same two, also what reads the number of processors. Returns those for the rest."""
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, set(processors[:THREADS]))
+    return set(processors[THREADS:] or processors)
 
 
 def peer_only(bench):
@@ -203,8 +208,8 @@ def peer_only(bench):
     return 0
 
 
-def measured(bench):
-    """The benchmark proper; returns the exit code."""
+def against_duckdb(bench):
+    """Bronze from a folder, and the models."""
     options = bench.options
     bench.lake("simulate", "--events", str(options.events), "--seed", "7", "--to", f"folder:{bench.landing}")
     size = bench.landing_bytes()
@@ -217,6 +222,26 @@ def measured(bench):
     if options.only != "bronze":
         sides = bench.run_models()
         print(table(f"Silver and gold in full, {events:,} events", sides, events, size))
+
+
+def against_consuming(bench, elsewhere):
+    """Bronze from a topic; where there can be none, that is said, and fails only if it was asked for."""
+    try:
+        kafka.measured(bench, elsewhere)
+    except kafka.Refused as reason:
+        if bench.options.only:
+            bench.problems.append(f"kafka: {reason}")
+        else:
+            print(f"\nSKIPPED kafka: {reason}")
+
+
+def measured(bench, elsewhere):
+    """The benchmark proper; returns the exit code."""
+    options = bench.options
+    if options.only != "kafka":
+        against_duckdb(bench)
+    if options.only in (None, "kafka"):
+        against_consuming(bench, elsewhere)
     print(f"\nmin and median of {options.repetitions} alternating runs, {THREADS} processors each")
     for problem in bench.problems:
         print(f"FAILED {problem}")
@@ -232,18 +257,19 @@ def main():
     parser.add_argument("--project", default=os.path.dirname(os.path.dirname(here)))
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--only", choices=("bronze", "models"))
+    parser.add_argument("--only", choices=("bronze", "models", "kafka"))
     parser.add_argument("--peer-only", metavar="LANDING", help="only DuckDB, over this landing folder")
+    kafka.add_arguments(parser)
     parser.add_argument("--work", help="scratch folder; a temporary one is made and removed if absent")
     options = parser.parse_args()
     if not options.peer_only and not os.path.exists(options.lake):
         parser.error(f"no lake at {options.lake}; give --lake")
-    use_two_processors()
+    elsewhere = use_two_processors()
     work = options.work or tempfile.mkdtemp(prefix="lake-bench-")
     os.makedirs(work, exist_ok=True)
     try:
         bench = Bench(options, os.path.abspath(work))
-        return peer_only(bench) if options.peer_only else measured(bench)
+        return peer_only(bench) if options.peer_only else measured(bench, elsewhere)
     except Failed as fault:
         print(f"FAILED {fault}")
         return 1

@@ -32,24 +32,34 @@ def duck_type(kind):
     return f"STRUCT({fields})"
 
 
-def replay(folder):
-    """(live files, metaData); for young tables whose log is still whole."""
+def commits(folder):
+    """The actions of each version; for young tables whose log is still whole."""
     log = os.path.join(folder, "_delta_log")
-    commits = sorted(glob.glob(os.path.join(log, "[0-9]*.json")))
-    if not commits or not os.path.basename(commits[0]).startswith("0" * 20):
+    names = sorted(glob.glob(os.path.join(log, "[0-9]*.json")))
+    if not names or not os.path.basename(names[0]).startswith("0" * 20):
         raise SystemExit(f"{log}: the log does not begin at version 0")
-    live, metadata = {}, None
-    for name in commits:
+    for name in names:
         with open(name, encoding="utf-8") as lines:
-            actions = [json.loads(line) for line in lines if line.strip()]
-        for action in actions:  # within a commit removes come first
+            yield [json.loads(line) for line in lines if line.strip()]
+
+
+def place(folder, path):
+    """Where a file is that the log names."""
+    return os.path.join(folder, urllib.parse.unquote(path))
+
+
+def replay(folder):
+    """(live files, metaData)."""
+    live, metadata = {}, None
+    for actions in commits(folder):  # within a commit removes come first
+        for action in actions:
             if action.get("remove"):
                 live.pop(action["remove"]["path"], None)
         for action in actions:
             if action.get("add"):
                 live[action["add"]["path"]] = True
             metadata = action.get("metaData") or metadata
-    return [os.path.join(folder, urllib.parse.unquote(path)) for path in live], metadata
+    return [place(folder, path) for path in live], metadata
 
 
 def columns(folder):

@@ -1,5 +1,8 @@
 //! What the tests share: a lake of their own in a temporary folder, and the rows in it.
 
+pub(crate) mod kafka;
+pub(crate) mod stream;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,0 +1,432 @@
+//! Bronze from a topic of Kafka: one `txn` a partition, whose version is the next offset.
+
+use chrono::DateTime;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total, evolve};
+use crate::chunk::Chunk;
+use crate::clock::Clock;
+use crate::contract::Source;
+use crate::error::{Error, Kind, Result};
+use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached, Topic};
+use crate::offsets::{self, Bounds, Known, Lineage, Loss, Start};
+use crate::quarantine::{self, Decided};
+use crate::table::{Change, Outcome, TOPIC_PROPERTY, Table};
+
+/// After a restart a broker may for some seconds say that a partition ends too early.
+const END_ASKED_MAX: u32 = 5;
+
+/// What is kept of a topic between two looks.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    consumer: Option<Consumer>,
+    table: Option<Table>,
+    quarantine: Option<Table>,
+    /// Whether a broker ever answered.
+    answered: bool,
+    /// Whether none answered last.
+    waiting: bool,
+}
+
+enum Round {
+    Finished,
+    /// Another run was faster.
+    Lost,
+    /// The topic changed under the read: look again.
+    Again,
+    /// No broker answers.
+    Silent(Error),
+}
+
+/// Reads what is in a topic, until there is no more.
+pub(super) async fn ingest_topic(
+    job: &Job<'_>,
+    source: &Source,
+    look: &Look,
+    feed: &mut Feed,
+    total: &mut Total,
+) -> Result<()> {
+    let world = job.world;
+    if world.settings.get("kafka.brokers").is_none() {
+        world.remark(format!("{source}: left out, `kafka.brokers` is not set"));
+        return Ok(());
+    }
+    let accept_loss = look.accept_loss.contains(&source.to_string());
+    let topic = TopicJob { job, source, following: look.following, accept_loss };
+    let mut lost = 0;
+    loop {
+        let batches = total.batches;
+        let round = topic.round(feed, total).await;
+        if !matches!(round, Ok(Round::Finished | Round::Silent(_))) {
+            // Whatever it fetched is of no use, and must not come again after another start.
+            close(feed.consumer.take()).await;
+        }
+        match round? {
+            Round::Finished => return Ok(()),
+            Round::Silent(error) if look.following && feed.answered => {
+                if !feed.waiting {
+                    let time = now(&world.clock);
+                    world.remark(format!("{time} {error}; waiting for it"));
+                }
+                feed.waiting = true;
+                return Ok(());
+            }
+            Round::Silent(error) => return Err(error),
+            Round::Lost => job.say_lost(source),
+            Round::Again => {}
+        }
+        lost = if total.batches > batches { 1 } else { lost + 1 };
+        if lost == LOST_ROUNDS_MAX {
+            return Outcome::Lost.version(&job.contract.name.to_string()).map(drop);
+        }
+    }
+}
+
+fn now(clock: &Clock) -> String {
+    let time = DateTime::from_timestamp_millis(clock.now_ms()).unwrap_or_default();
+    time.format("%H:%M:%SZ").to_string()
+}
+
+/// One table, one topic.
+struct TopicJob<'a> {
+    job: &'a Job<'a>,
+    source: &'a Source,
+    following: bool,
+    accept_loss: bool,
+}
+
+/// A round's view of the table and the cluster: they must fit, and are committed against.
+struct View {
+    topic: Topic,
+    start: Start,
+    ends: Vec<i64>,
+}
+
+impl TopicJob<'_> {
+    async fn round(&self, feed: &mut Feed, total: &mut Total) -> Result<Round> {
+        let (job, world) = (self.job, self.job.world);
+        let mut table = opened(feed.table.take(), job, job.contract).await?;
+        total.version = Some(table.version());
+        let view = match self.view(feed, &table).await {
+            Ok(Some(view)) => view,
+            Ok(None) => {
+                world.remark(format!(
+                    "{}: no topic {} yet, nothing to read there",
+                    job.contract.name, self.source.name
+                ));
+                feed.table = Some(table);
+                return Ok(Round::Finished);
+            }
+            Err(error) if error.kind() == Kind::Retry && feed.consumer.is_some() => {
+                return Ok(Round::Silent(error));
+            }
+            Err(error) => return Err(error),
+        };
+        if std::mem::take(&mut feed.waiting) {
+            world.remark(format!("{} {}: a broker answers again", now(&world.clock), self.source));
+        }
+        feed.answered = true;
+        let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
+        let property =
+            (format!("{TOPIC_PROPERTY}{}", self.source.name), view.start.lineage.property());
+        let mut metadata = evolve(&table, job.contract, &[property])?;
+        let mut next = view.start.offsets.clone();
+        let mut lost = view.start.lost.as_slice();
+        loop {
+            let is_pinned = self.txns(&table, &view.start.lineage, &next).await?.is_empty();
+            if is_pinned
+                && metadata.is_none()
+                && next.iter().zip(&view.ends).all(|(next, end)| next >= end)
+            {
+                break;
+            }
+            world.stop.check()?;
+            let step = Progress { view: &view, next: &next, lost };
+            let batch =
+                self.batch(feed, &mut table, &mut quarantine, &step, metadata.take(), total);
+            let reached = match batch.await? {
+                Ok(reached) => reached,
+                Err(round) => return Ok(round),
+            };
+            lost = &[];
+            next = reached.next;
+            match reached.outcome {
+                Ending::Ended | Ending::Cut => {}
+                Ending::Gone => return Ok(Round::Again),
+                Ending::Stalled => {
+                    return Ok(Round::Silent(
+                        Error::retry(format!("{}: the brokers stopped answering", self.source))
+                            .hint("what was read is committed; run again when they are back"),
+                    ));
+                }
+            }
+            if self.following && reached.outcome == Ending::Ended {
+                break;
+            }
+        }
+        feed.table = Some(table);
+        feed.quarantine = Some(quarantine);
+        Ok(Round::Finished)
+    }
+
+    /// Where the table stands in the topic; `None` if there is no topic.
+    async fn view(&self, feed: &mut Feed, table: &Table) -> Result<Option<View>> {
+        let settings = &self.job.world.settings;
+        let name = self.source.name.clone();
+        let begin = settings.get("kafka.start").unwrap_or_default().to_owned();
+        for asked in 1.. {
+            if feed.consumer.is_none() {
+                feed.consumer = Some(Consumer::new(settings, &self.job.contract.name.to_string())?);
+            }
+            let (name, begin) = (name.clone(), begin.clone());
+            let found = blocking(feed, move |consumer| {
+                let Some(topic) = consumer.topic(&name)? else { return Ok(None) };
+                let bounds = consumer.bounds(&name, topic.n_partitions)?;
+                let begin = begins(consumer, &name, &begin, &bounds)?;
+                Ok(Some((topic, bounds, begin)))
+            });
+            let Some((topic, bounds, begin)) = found.await? else {
+                let was_there = known(table, self.source, 1).await?.lineage.is_some();
+                if was_there && !self.accept_loss {
+                    return Err(offsets::gone(
+                        &self.job.contract.name.to_string(),
+                        &self.source.to_string(),
+                    ));
+                }
+                return Ok(None);
+            };
+            let known = known(table, self.source, topic.n_partitions).await?;
+            match offsets::start(&known, &topic.id, &bounds, &begin, self.accept_loss) {
+                Ok(start) => {
+                    let ends = bounds.iter().map(|bounds| bounds.end).collect();
+                    return Ok(Some(View { topic, start, ends }));
+                }
+                Err(lost) => {
+                    let may_pass = lost.iter().all(|loss| matches!(loss, Loss::Beyond { .. }));
+                    if !may_pass || asked >= END_ASKED_MAX {
+                        let table = self.job.contract.name.to_string();
+                        return Err(offsets::stop(&table, &self.source.to_string(), &lost));
+                    }
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The `txn`s that would go forward, or that the table does not have yet: a partition without
+    /// records is noted, too, or what is deleted from it unread would not be missed.
+    async fn txns(
+        &self,
+        table: &Table,
+        lineage: &Lineage,
+        next: &[i64],
+    ) -> Result<Vec<(String, i64)>> {
+        let mut txns = Vec::new();
+        for (partition, next) in (0..).zip(next) {
+            let app = lineage.app(&self.source.to_string(), partition);
+            if table.txn(&app).await?.is_none_or(|last| last < *next) {
+                txns.push((app, *next));
+            }
+        }
+        Ok(txns)
+    }
+
+    /// Reads and commits one batch.
+    async fn batch(
+        &self,
+        feed: &mut Feed,
+        table: &mut Table,
+        quarantine: &mut Table,
+        progress: &Progress<'_>,
+        metadata: Option<Change>,
+        total: &mut Total,
+    ) -> Result<std::result::Result<Reached, Round>> {
+        let Progress { view, next, lost } = progress;
+        let lineage = &view.start.lineage;
+        let decided = self.decided(table, quarantine, lineage, next).await?;
+        let reader = &mut *feed;
+        let staged = self.job.staging.stage(table, quarantine, decided, |chunks| async move {
+            self.read(reader, view, next, chunks).await
+        });
+        let (reached, staged) = staged.await?;
+        let name = self.source.name.clone();
+        let topic = match blocking(feed, move |consumer| consumer.topic(&name)).await {
+            Ok(topic) => topic,
+            Err(error) if error.kind() == Kind::Retry => Some(view.topic.clone()),
+            Err(error) => {
+                table.discard(staged.rows).await;
+                quarantine.discard(staged.rejected).await;
+                return Err(error);
+            }
+        };
+        if topic.is_none_or(|topic| topic.is_another(&view.topic)) {
+            // Made anew while it was read: nobody knows which records are whose.
+            table.discard(staged.rows).await;
+            quarantine.discard(staged.rejected).await;
+            return Ok(Err(Round::Again));
+        }
+        let txns = self.txns(table, lineage, &reached.next).await?;
+        if txns.is_empty() && metadata.is_none() {
+            return Ok(Ok(reached));
+        }
+        let ready = Ready { staged, txns, info: self.info(next, &reached.next, lost), metadata };
+        if !self.job.settle(table, quarantine, ready, total).await? {
+            return Ok(Err(Round::Lost));
+        }
+        if let Some(consumer) = &feed.consumer {
+            consumer.tell_group(&self.source.name, &reached.next);
+        }
+        Ok(Ok(reached))
+    }
+
+    /// What quarantine holds of the records to come.
+    async fn decided(
+        &self,
+        table: &Table,
+        quarantine: &Table,
+        lineage: &Lineage,
+        next: &[i64],
+    ) -> Result<Decided> {
+        let source = self.source.to_string();
+        let apps =
+            (0..).zip(next).map(|(partition, next)| (lineage.app(&source, partition), *next));
+        let apps: Vec<(String, i64)> = apps.collect();
+        if !self.job.is_ahead(quarantine, &apps, table).await? {
+            return Ok(Decided::default());
+        }
+        let from = next.iter().copied().min().unwrap_or(0);
+        let name = &self.job.contract.name;
+        quarantine::decided_from(quarantine, &self.job.query, name, &source, from).await
+    }
+
+    /// Reads a batch from where the table is to where the partitions ended.
+    async fn read(
+        &self,
+        feed: &mut Feed,
+        view: &View,
+        next: &[i64],
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<Reached> {
+        let stale = feed
+            .consumer
+            .as_ref()
+            .is_some_and(|consumer| !consumer.next().is_empty() && consumer.next() != next);
+        if stale || feed.consumer.is_none() {
+            close(feed.consumer.take()).await;
+            let table = self.job.contract.name.to_string();
+            feed.consumer = Some(Consumer::new(&self.job.world.settings, &table)?);
+        }
+        let batch = Batch {
+            ranges: next
+                .iter()
+                .zip(&view.ends)
+                .map(|(start, end)| Range { start: *start, end: *end })
+                .collect(),
+            beyond: self.following,
+            bytes: self.job.batch_bytes,
+        };
+        let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
+        blocking(feed, move |consumer| {
+            if consumer.next().is_empty() {
+                let starts: Vec<i64> = batch.ranges.iter().map(|range| range.start).collect();
+                consumer.assign(&name, &starts)?;
+            }
+            let send = |chunk| chunks.blocking_send(chunk).is_ok();
+            consumer.read(&name, &batch, || stop.asked(), send)
+        })
+        .await
+    }
+
+    fn info(&self, from: &[i64], to: &[i64], lost: &[Loss]) -> Map<String, Value> {
+        let mut info = Map::new();
+        info.insert("lake.source".to_owned(), json!(self.source.to_string()));
+        let offsets = from.iter().zip(to).enumerate().filter(|(_, (from, to))| from != to);
+        let offsets: Map<String, Value> = offsets
+            .map(|(partition, (from, to))| (partition.to_string(), json!([from, to])))
+            .collect();
+        info.insert("lake.offsets".to_owned(), Value::Object(offsets));
+        if !lost.is_empty() {
+            let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
+            info.insert("lake.lost".to_owned(), json!(lost));
+        }
+        info
+    }
+}
+
+/// Where a batch begins, and what was lost before it.
+struct Progress<'a> {
+    view: &'a View,
+    next: &'a [i64],
+    lost: &'a [Loss],
+}
+
+/// What a table says of a topic: its property, and a `txn` a partition.
+pub(crate) async fn known(table: &Table, source: &Source, n_partitions: i32) -> Result<Known> {
+    let noted = table.property(&format!("{}{}", TOPIC_PROPERTY, source.name))?;
+    let lineage = noted.as_deref().map(Lineage::parse);
+    let counted = lineage.clone().unwrap_or(Lineage { id: String::new(), generation: 0 });
+    let mut next = Vec::new();
+    for partition in 0..n_partitions {
+        next.push(table.txn(&counted.app(&source.to_string(), partition)).await?);
+    }
+    let lineage = lineage.or_else(|| next.iter().any(Option::is_some).then_some(counted));
+    Ok(Known { lineage, next })
+}
+
+/// Where a table begins with a topic that it never read.
+fn begins(consumer: &Consumer, topic: &str, begin: &str, bounds: &[Bounds]) -> Result<Vec<i64>> {
+    match begin {
+        "earliest" => Ok(bounds.iter().map(|bounds| bounds.low).collect()),
+        "latest" => Ok(bounds.iter().map(|bounds| bounds.end).collect()),
+        time => {
+            let time = DateTime::parse_from_rfc3339(time).map_err(|_| {
+                Error::usage(format!("setting `kafka.start`: `{time}` is no place to start"))
+                    .hint("write earliest, latest, or a time as in 2026-03-01T00:00:00Z")
+            })?;
+            let n_partitions = i32::try_from(bounds.len()).unwrap_or(i32::MAX);
+            let found = consumer.offsets_at(topic, n_partitions, time.timestamp_millis())?;
+            Ok(found.iter().zip(bounds).map(|(at, bounds)| at.unwrap_or(bounds.end)).collect())
+        }
+    }
+}
+
+async fn opened(
+    kept: Option<Table>,
+    job: &Job<'_>,
+    contract: &crate::contract::Contract,
+) -> Result<Table> {
+    match kept {
+        Some(mut table) => {
+            table.reload().await?;
+            Ok(table)
+        }
+        None => job.world.lake.open_or_create(contract).await,
+    }
+}
+
+/// Works with the feed's consumer on a thread that may wait.
+async fn blocking<T: Send + 'static>(
+    feed: &mut Feed,
+    work: impl FnOnce(&mut Consumer) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let mut consumer =
+        feed.consumer.take().ok_or_else(|| Error::internal("there is no consumer"))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work(&mut consumer);
+        (consumer, result)
+    });
+    let (consumer, result) =
+        done.await.map_err(|cause| Error::internal("the reader broke").caused_by(cause))?;
+    feed.consumer = Some(consumer);
+    result
+}
+
+/// Closing a connection may wait for brokers: not on a thread of the runtime.
+async fn close(consumer: Option<Consumer>) {
+    if let Some(consumer) = consumer {
+        let closed = tokio::task::spawn_blocking(move || drop(consumer));
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), closed).await;
+    }
+}

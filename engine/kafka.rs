@@ -1,0 +1,14 @@
+//! Topics of Kafka. The only door to librdkafka.
+//!
+//! Partitions are assigned by hand, at offsets that the table gives; there is no group to join and
+//! nothing to rebalance. Only committed transactions are seen. Offsets of the group are written
+//! after the table's commit, for people's lag tools, and never read.
+
+mod client;
+mod consumer;
+mod producer;
+mod raw;
+
+pub use consumer::{Batch, Consumer, Outcome, Range, Reached};
+pub use producer::Producer;
+pub use raw::Topic;

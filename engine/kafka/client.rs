@@ -1,0 +1,229 @@
+//! How clients reach the cluster: addresses, TLS, who we are, and what the cluster said last.
+
+use std::error;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::Region;
+use aws_config::meta::region::RegionProviderChain;
+use rdkafka::ClientConfig;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::runtime::Handle;
+
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+
+/// Settings that are properties of librdkafka.
+const PROPERTIES: &[(&str, &str)] = &[
+    ("kafka.security_protocol", "security.protocol"),
+    ("kafka.sasl_mechanism", "sasl.mechanism"),
+    ("kafka.sasl_username", "sasl.username"),
+    ("kafka.sasl_password", "sasl.password"),
+    ("kafka.ssl_certificate_location", "ssl.certificate.location"),
+    ("kafka.ssl_key_location", "ssl.key.location"),
+    ("kafka.ssl_key_password", "ssl.key.password"),
+];
+
+/// What exactly-once rests on, and what has a setting of its own: `kafka.options` may not set it.
+const OURS: &[&str] = &[
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "isolation.level",
+    "metadata.broker.list",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.password",
+    "security.protocol",
+    "ssl.key.password",
+];
+
+/// How long a token of AWS may take to come.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The properties that every client needs to reach the cluster.
+///
+/// # Errors
+/// No brokers are set, or a setting is none that librdkafka knows.
+pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
+    let brokers = settings.get("kafka.brokers").ok_or_else(|| {
+        Error::usage("`kafka.brokers` is not set")
+            .hint("set LAKE_KAFKA_BROKERS, or kafka.brokers in lake.toml, to host:port,…")
+    })?;
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("client.id", "lake")
+        .set("socket.keepalive.enable", "true")
+        .set("reconnect.backoff.max.ms", "1000");
+    // What it says goes to people as one of our errors; its own lines would go to stderr raw.
+    config.set_log_level(RDKafkaLogLevel::Critical);
+    for (setting, property) in PROPERTIES {
+        if let Some(value) = settings.get(setting) {
+            // Certificates stand beside lake.toml, unless the path says otherwise.
+            if setting.ends_with("_location") {
+                config.set(*property, settings.place(setting));
+            } else {
+                config.set(*property, value);
+            }
+            known(&config, &format!("setting `{setting}`"))?;
+        }
+    }
+    let protocol = settings.get("kafka.security_protocol").unwrap_or_default();
+    if settings.get("kafka.ssl_ca_location").is_some() {
+        config.set("ssl.ca.location", settings.place("kafka.ssl_ca_location"));
+    } else if protocol.to_ascii_lowercase().ends_with("ssl") {
+        // TLS is compiled in and has no place of its own: look where the systems keep theirs.
+        config.set("ssl.ca.location", "probe");
+    }
+    let options = settings.get("kafka.options").unwrap_or_default();
+    for option in options.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').ok_or_else(|| {
+            Error::usage(format!("setting `kafka.options`: `{option}` is not NAME=VALUE"))
+        })?;
+        let (name, value) = (name.trim(), value.trim());
+        if OURS.contains(&name) {
+            return Err(Error::usage(format!(
+                "setting `kafka.options`: `{name}` is not to be set there"
+            ))
+            .hint(
+                "lake sets it itself, or it has a setting of its own: `lake config` lists them",
+            ));
+        }
+        config.set(name, value);
+        known(&config, &format!("setting `kafka.options`: `{name}`"))?;
+    }
+    Ok(config)
+}
+
+fn known(config: &ClientConfig, what: &str) -> Result<()> {
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        // The value is not repeated: it may be a secret.
+        Err(KafkaError::ClientConfig(_, why, _, _)) => Err(Error::usage(format!("{what}: {why}"))
+            .hint("the names and values are librdkafka's: see its CONFIGURATION.md")),
+        Err(cause) => Err(Error::usage(what.to_owned()).caused_by(cause)),
+    }
+}
+
+/// What clients call back.
+#[derive(Debug)]
+pub(crate) struct Context {
+    region: Option<String>,
+    runtime: Option<Handle>,
+    last: Mutex<Option<(RDKafkaErrorCode, String)>>,
+}
+
+impl Context {
+    /// A context for clients that are used on threads of the current runtime.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let region = settings.get("kafka.aws_region").map(str::to_owned);
+        Self { region, runtime: Handle::try_current().ok(), last: Mutex::default() }
+    }
+
+    /// What went wrong last, and why.
+    pub(super) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn token(&self) -> Result<OAuthToken, Box<dyn error::Error + Send + Sync>> {
+        let region = match &self.region {
+            Some(region) => Some(Region::new(region.clone())),
+            None => RegionProviderChain::default_provider().region().await,
+        };
+        let region = region.ok_or("no AWS region: set kafka.aws_region or AWS_REGION")?;
+        let (token, lifetime_ms) = aws_msk_iam_sasl_signer::generate_auth_token(region)
+            .await
+            .map_err(|cause| format!("no token for MSK: {cause}"))?;
+        Ok(OAuthToken { token, principal_name: String::new(), lifetime_ms })
+    }
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka");
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        // That all brokers are down is said after the reason, and says less.
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some((code, reason.to_owned()));
+        }
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn error::Error>> {
+        let runtime = self.runtime.as_ref().ok_or("no runtime to ask AWS on")?;
+        let token =
+            runtime.block_on(async { tokio::time::timeout(TOKEN_TIMEOUT, self.token()).await });
+        let token = token.map_err(|_| "AWS did not answer in time")?;
+        token.map_err(|cause| {
+            let reason = cause.to_string();
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some((RDKafkaErrorCode::Authentication, reason));
+            cause as Box<dyn error::Error>
+        })
+    }
+}
+
+impl ConsumerContext for Context {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+
+    fn settings(env: &[(&str, &str)]) -> Settings {
+        let env: BTreeMap<String, String> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::load(Path::new("/p"), "", None, &env).unwrap()
+    }
+
+    #[test]
+    fn settings_reach_librdkafka_under_its_names() {
+        let config = config(&settings(&[
+            ("LAKE_KAFKA_BROKERS", "a:1,b:2"),
+            ("LAKE_KAFKA_SECURITY_PROTOCOL", "sasl_ssl"),
+            ("LAKE_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+            ("LAKE_KAFKA_SASL_USERNAME", "me"),
+            ("LAKE_KAFKA_SASL_PASSWORD", "secret"),
+            ("LAKE_KAFKA_SSL_CA_LOCATION", "ca.pem"),
+            ("LAKE_KAFKA_OPTIONS", "client.rack=r1, socket.timeout.ms = 5000"),
+        ]))
+        .unwrap();
+        for (name, value) in [
+            ("bootstrap.servers", "a:1,b:2"),
+            ("sasl.password", "secret"),
+            ("ssl.ca.location", "/p/ca.pem"),
+            ("client.rack", "r1"),
+            ("socket.timeout.ms", "5000"),
+        ] {
+            assert_eq!(config.get(name), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_and_its_value_is_not() {
+        let brokers = ("LAKE_KAFKA_BROKERS", "a:1");
+        for (name, value, part) in [
+            ("LAKE_KAFKA_OPTIONS", "isolation.level=read_uncommitted", "is not to be set there"),
+            ("LAKE_KAFKA_OPTIONS", "client.rock=hunter2", "client.rock"),
+            ("LAKE_KAFKA_OPTIONS", "hunter2", "is not NAME=VALUE"),
+            ("LAKE_KAFKA_SECURITY_PROTOCOL", "hunter2", "kafka.security_protocol"),
+        ] {
+            let error = config(&settings(&[brokers, (name, value)])).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert!(config(&settings(&[])).unwrap_err().hint_text().is_some());
+    }
+}

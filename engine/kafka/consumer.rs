@@ -1,0 +1,492 @@
+//! Reads partitions from given offsets to given ends, and says how far it came.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{self, Context};
+use super::raw::{self, Arrived, Queue, Topic};
+use crate::chunk::{Chunk, Origin, Record};
+use crate::error::{Error, Result};
+use crate::offsets::Bounds;
+use crate::settings::Settings;
+
+/// Bytes of records that go to a worker at once.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Records that go to a worker at once, for very short ones.
+const CHUNK_RECORDS: usize = 1 << 15;
+/// Messages taken from the client at once.
+const DRAIN_MESSAGES: usize = 10_000;
+/// How long to wait for a drain to be full: what there is is worked on meanwhile.
+const DRAIN_WAIT: Duration = Duration::from_millis(10);
+
+/// What to read of one partition: offsets, the end excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first.
+    pub start: i64,
+    /// The one behind the last.
+    pub end: i64,
+}
+
+/// What to read at once.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// By partition.
+    pub ranges: Vec<Range>,
+    /// Whether records behind an end are taken, too, when they come.
+    pub beyond: bool,
+    /// End the batch at about so many bytes of values.
+    pub bytes: u64,
+}
+
+/// Why a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every partition is at its end.
+    Ended,
+    /// It is full, or somebody asked to stop: there is more.
+    Cut,
+    /// The brokers stopped answering.
+    Stalled,
+    /// The cluster no longer has the offset that the partition is at.
+    Gone,
+}
+
+/// How far a batch came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// By partition: the offset to go on at.
+    pub next: Vec<i64>,
+    /// Bytes of values.
+    pub bytes: u64,
+    /// Why it ended.
+    pub outcome: Outcome,
+}
+
+/// A client that reads one topic.
+pub struct Consumer {
+    // Before the client, so that it is dropped first.
+    queue: Queue,
+    base: BaseConsumer<Context>,
+    brokers: String,
+    group: String,
+    timeout: Duration,
+    /// When the OAuth token must be replaced, if there is one.
+    token_due: Option<Instant>,
+    /// Where the partitions stand that are assigned: what comes next has this offset or a later one.
+    next: Vec<i64>,
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Consumer({} at {:?})", self.brokers, self.next)
+    }
+}
+
+impl Consumer {
+    /// A client for one table's topic. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    pub fn new(settings: &Settings, table: &str) -> Result<Self> {
+        let group = format!("{}.{table}", settings.get("kafka.group").unwrap_or("lake"));
+        let mut config = client::config(settings)?;
+        let memory_kib = (settings.bytes("kafka.memory")? >> 10).clamp(1, 2_097_151);
+        for (name, value) in [
+            ("group.id", group.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            // Never a silent reset: an offset that is gone is an error.
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("check.crcs", "true"),
+            ("queued.max.messages.kbytes", &memory_kib.to_string()),
+            ("queued.min.messages", "1000000"),
+            ("fetch.message.max.bytes", "8388608"),
+            ("fetch.wait.max.ms", "100"),
+            // Its default of 1 s leaves the client idle whenever its queue was full.
+            ("fetch.queue.backoff.ms", "10"),
+        ] {
+            // People may know their network better.
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
+        let mechanism = settings.get("kafka.sasl_mechanism").unwrap_or_default();
+        let has_token = mechanism.eq_ignore_ascii_case("OAUTHBEARER");
+        let base: BaseConsumer<Context> =
+            config.create_with_context(Context::new(settings)).map_err(|cause| {
+                Error::usage("the settings of Kafka do not fit together").caused_by(cause)
+            })?;
+        let queue = Queue::of_consumer(base.client().native_ptr(), DRAIN_MESSAGES);
+        Ok(Self {
+            queue,
+            base,
+            brokers: settings.get("kafka.brokers").unwrap_or_default().to_owned(),
+            group,
+            timeout: Duration::from_millis(settings.duration_ms("kafka.timeout")?.unsigned_abs()),
+            token_due: has_token.then(Instant::now),
+            next: Vec::new(),
+        })
+    }
+
+    /// The topic as the cluster knows it; `None` if there is none. Waits; so do all methods here.
+    ///
+    /// # Errors
+    /// No broker answers, or none lets us in.
+    pub fn topic(&mut self, name: &str) -> Result<Option<Topic>> {
+        self.refresh_token()?;
+        let slice = self.timeout.min(Duration::from_secs(1));
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let code = match raw::describe(self.base.client().native_ptr(), name, slice) {
+                Ok(topic) => return Ok(topic),
+                Err(code) => code,
+            };
+            // Ids are asked of the controller; while there is none, every broker still knows the
+            // partitions, and nobody can make a topic anew.
+            if let Ok(found) = self.base.fetch_metadata(Some(name), slice) {
+                let found = found.topics().iter().find(|topic| topic.name() == name);
+                match found.map(|topic| topic.error().map(RDKafkaErrorCode::from)) {
+                    None | Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
+                        return Ok(None);
+                    }
+                    Some(None) => {
+                        let n = found.map_or(0, |topic| topic.partitions().len());
+                        let n_partitions = i32::try_from(n).unwrap_or(i32::MAX);
+                        return Ok(Some(Topic { id: String::new(), n_partitions }));
+                    }
+                    Some(Some(_)) => {}
+                }
+            }
+            if self.next.is_empty() {
+                // Nothing is assigned, so nothing comes but what the client has to say.
+                while self.base.poll(Duration::ZERO).is_some() {}
+            }
+            let refused = self.base.context().last_error().filter(|(code, _)| is_refusal(*code));
+            if is_refusal(code) || refused.is_some() || Instant::now() >= deadline {
+                return Err(self.no_answer(&format!("kafka:{name}"), code));
+            }
+        }
+    }
+
+    /// What each of the first `n` partitions of a topic holds.
+    ///
+    /// # Errors
+    /// A broker does not answer.
+    pub fn bounds(&self, topic: &str, n_partitions: i32) -> Result<Vec<Bounds>> {
+        let lows = self.offsets(topic, n_partitions, Offset::Beginning)?;
+        let ends = self.offsets(topic, n_partitions, Offset::End)?;
+        Ok(lows.into_iter().zip(ends).map(|(low, end)| Bounds { low, end }).collect())
+    }
+
+    /// By partition, the offset of the first record written at or after a time (milliseconds since
+    /// 1970); `None` if there is none.
+    ///
+    /// # Errors
+    /// A broker does not answer.
+    pub fn offsets_at(
+        &self,
+        topic: &str,
+        n_partitions: i32,
+        time_ms: i64,
+    ) -> Result<Vec<Option<i64>>> {
+        let found = self.offsets(topic, n_partitions, Offset::Offset(time_ms))?;
+        Ok(found.into_iter().map(|offset| Some(offset).filter(|offset| *offset >= 0)).collect())
+    }
+
+    fn offsets(&self, topic: &str, n_partitions: i32, asked: Offset) -> Result<Vec<i64>> {
+        let place = format!("kafka:{topic}");
+        let mut list = TopicPartitionList::new();
+        for partition in 0..n_partitions {
+            list.add_partition_offset(topic, partition, asked)
+                .map_err(|cause| Error::internal(format!("{place}: offsets")).caused_by(cause))?;
+        }
+        let found = self.base.offsets_for_times(list, self.timeout);
+        let found = found.map_err(|cause| self.failed(&place, &cause))?;
+        let mut offsets = vec![-1; usize::try_from(n_partitions).unwrap_or_default()];
+        for element in found.elements() {
+            element.error().map_err(|cause| self.failed(&place, &cause))?;
+            let slot = usize::try_from(element.partition()).ok();
+            if let Some(slot) = slot.and_then(|at| offsets.get_mut(at)) {
+                *slot = element.offset().to_raw().unwrap_or(-1);
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// Where the partitions stand, if any are assigned.
+    pub fn next(&self) -> &[i64] {
+        &self.next
+    }
+
+    /// Begins to fetch a topic's partitions, each at its offset. Once for a client: what it fetched
+    /// before could come after, so another place is another client's.
+    ///
+    /// # Errors
+    /// The client refuses, which it does not.
+    pub fn assign(&mut self, topic: &str, starts: &[i64]) -> Result<()> {
+        let failed = |cause| Error::internal(format!("kafka:{topic}: assign")).caused_by(cause);
+        let list = list(topic, starts).map_err(failed)?;
+        self.base.assign(&list).map_err(failed)?;
+        self.next = starts.to_vec();
+        Ok(())
+    }
+
+    /// Reads a batch of the assigned partitions and hands its records on in chunks. Ends early if
+    /// nobody takes them, or `stop` says so.
+    ///
+    /// # Errors
+    /// The client found a record that it cannot read.
+    pub fn read(
+        &mut self,
+        topic: &str,
+        batch: &Batch,
+        stop: impl Fn() -> bool,
+        mut send: impl FnMut(Chunk) -> bool,
+    ) -> Result<Reached> {
+        self.refresh_token()?;
+        let mut progress = Progress::new(batch, &self.next, Origin::topic(topic));
+        let mut heard = Instant::now();
+        let outcome = loop {
+            if progress.n_open == 0 {
+                break Outcome::Ended;
+            }
+            if progress.bytes >= batch.bytes || stop() {
+                break Outcome::Cut;
+            }
+            let n = self.queue.drain(DRAIN_WAIT, |arrived| progress.take(&arrived));
+            if let Some((partition, code)) = progress.failure.take() {
+                match code {
+                    RDKafkaErrorCode::AutoOffsetReset
+                    | RDKafkaErrorCode::OffsetOutOfRange
+                    | RDKafkaErrorCode::LogTruncation => break Outcome::Gone,
+                    code if is_passing(code) => {}
+                    code => {
+                        return Err(Error::data(format!(
+                            "kafka:{topic}: partition {partition} cannot be read at offset {}",
+                            progress.position(partition)
+                        ))
+                        .caused_by(code)
+                        .hint("look at the broker's log: it may have lost or damaged data"));
+                    }
+                }
+            }
+            if n > 0 {
+                heard = Instant::now();
+            } else if heard.elapsed() > self.timeout {
+                break Outcome::Stalled;
+            }
+            let full =
+                progress.buffer.len() >= CHUNK_BYTES || progress.records.len() >= CHUNK_RECORDS;
+            if full && !progress.send(&mut send) {
+                break Outcome::Cut;
+            }
+        };
+        progress.send(&mut send);
+        self.next.clone_from(&progress.next);
+        Ok(Reached { next: progress.next, bytes: progress.bytes, outcome })
+    }
+
+    /// Tells the group how far the table is. For lag tools: nobody here reads it, and a failure
+    /// costs them a moment.
+    pub fn tell_group(&self, topic: &str, next: &[i64]) {
+        let told = list(topic, next).and_then(|list| self.base.commit(&list, CommitMode::Async));
+        if let Err(error) = told {
+            tracing::debug!(topic, group = self.group, %error, "the group was not told");
+        }
+    }
+
+    /// Messages are taken in a way that serves no events, so nobody would ask for a new token.
+    fn refresh_token(&mut self) -> Result<()> {
+        if self.token_due.is_none_or(|due| due > Instant::now()) {
+            return Ok(());
+        }
+        let token = self.base.context().generate_oauth_token(None).map_err(|cause| {
+            Error::retry("no OAuth token for the brokers")
+                .caused_by(cause.to_string())
+                .hint("check the AWS credentials and `kafka.aws_region`")
+        })?;
+        raw::set_token(self.base.client().native_ptr(), &token)
+            .map_err(|cause| Error::retry("the OAuth token was not taken").caused_by(cause))?;
+        // Tokens of MSK live for 15 minutes.
+        self.token_due = Some(Instant::now() + Duration::from_mins(10));
+        Ok(())
+    }
+
+    fn failed(&self, place: &str, cause: &KafkaError) -> Error {
+        self.no_answer(place, cause.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))
+    }
+
+    fn no_answer(&self, place: &str, code: RDKafkaErrorCode) -> Error {
+        let last = self.base.context().last_error();
+        let reason = last.as_ref().map_or_else(|| code.to_string(), |(_, reason)| reason.clone());
+        let refused =
+            Some(code).into_iter().chain(last.map(|(code, _)| code)).find(|code| is_refusal(*code));
+        match refused {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Error::usage(format!("{place}: this user may not read the topic"))
+                    .hint("allow it to describe and read the topic")
+            }
+            Some(_) => Error::usage(format!("{place}: {} did not let us in", self.brokers))
+                .caused_by(reason)
+                .hint("check kafka.security_protocol, kafka.sasl_mechanism, user and password"),
+            None => Error::retry(format!("{place}: no broker answers at {}", self.brokers))
+                .caused_by(reason)
+                .hint("start the broker, or correct `kafka.brokers` (LAKE_KAFKA_BROKERS)"),
+        }
+    }
+}
+
+/// Partitions of a topic, each with its offset.
+fn list(topic: &str, offsets: &[i64]) -> std::result::Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in (0..).zip(offsets) {
+        list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
+    }
+    Ok(list)
+}
+
+/// The cluster knows us, and says no.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+    )
+}
+
+/// The client will mend it by itself, or the next look at the topic says more.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::BrokerNotAvailable
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::KafkaStorageError
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::NetworkException
+            | RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::ReplicaNotAvailable
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicId
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+    )
+}
+
+/// How far a batch is, and the records that wait to be handed on.
+struct Progress<'a> {
+    batch: &'a Batch,
+    origin: Origin,
+    next: Vec<i64>,
+    /// Partitions that are not at their end yet.
+    n_open: usize,
+    bytes: u64,
+    buffer: Vec<u8>,
+    records: Vec<Record>,
+    failure: Option<(i32, RDKafkaErrorCode)>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(batch: &'a Batch, next: &[i64], origin: Origin) -> Self {
+        let n_open = next.iter().zip(&batch.ranges).filter(|(next, range)| **next < range.end);
+        Self {
+            batch,
+            origin,
+            n_open: n_open.count(),
+            next: next.to_vec(),
+            bytes: 0,
+            buffer: Vec::new(),
+            records: Vec::new(),
+            failure: None,
+        }
+    }
+
+    fn position(&self, partition: i32) -> i64 {
+        usize::try_from(partition).ok().and_then(|at| self.next.get(at)).copied().unwrap_or(-1)
+    }
+
+    fn take(&mut self, arrived: &Arrived<'_>) {
+        match *arrived {
+            Arrived::Record { partition, offset, time_ms, value } => {
+                if self.move_to(partition, offset, offset + 1) {
+                    self.push(partition, offset, time_ms, value);
+                }
+            }
+            Arrived::End { partition, offset } => {
+                self.move_to(partition, offset, offset);
+            }
+            Arrived::Failed { partition, code } => {
+                if self.failure.is_none_or(|(_, code)| is_passing(code)) {
+                    self.failure = Some((partition, code));
+                }
+            }
+        }
+    }
+
+    /// Moves a partition to `next`; `false` if what stands at `offset` is not of this batch. What
+    /// was fetched before a place was given comes with offsets before it: they are not ours.
+    fn move_to(&mut self, partition: i32, offset: i64, next: i64) -> bool {
+        let Some(at) = usize::try_from(partition).ok().filter(|at| *at < self.next.len()) else {
+            return false;
+        };
+        let end = self.batch.ranges.get(at).map_or(i64::MAX, |range| range.end);
+        let before = self.next[at];
+        if offset < before {
+            return false;
+        }
+        let is_ours = self.batch.beyond || offset < end;
+        // All before `offset` was delivered, so a partition that shows something at or behind its
+        // end is done, also where the last offsets before it hold no record.
+        self.next[at] = if is_ours { next } else { end.max(before) };
+        if before < end && self.next[at] >= end {
+            self.n_open -= 1;
+        }
+        is_ours
+    }
+
+    fn push(&mut self, partition: i32, offset: i64, time_ms: Option<i64>, value: Option<&[u8]>) {
+        let start = self.buffer.len();
+        let span = value.map(|value| {
+            self.buffer.extend_from_slice(value);
+            start..self.buffer.len()
+        });
+        self.bytes += value.map_or(0, |value| value.len() as u64);
+        self.records.push(Record {
+            partition: Some(partition),
+            position: offset,
+            record_ts_us: time_ms.map(|ms| ms.saturating_mul(1000)),
+            span,
+        });
+    }
+
+    /// Hands on what waits; `false` if nobody takes it any more.
+    fn send(&mut self, send: &mut impl FnMut(Chunk) -> bool) -> bool {
+        if self.records.is_empty() {
+            return true;
+        }
+        let bytes = std::mem::take(&mut self.buffer);
+        let records = std::mem::take(&mut self.records);
+        self.buffer.reserve(bytes.len().min(CHUNK_BYTES + (CHUNK_BYTES >> 2)));
+        self.records.reserve(records.len());
+        send(Chunk::records(self.origin.clone(), bytes, records))
+    }
+}
