@@ -46,7 +46,7 @@ pub const KEYS: &[Key] = &[
         Some("lake"),
         "consumer groups GROUP.LAYER.TABLE show lag tools how far lake is",
     ),
-    key("kafka.memory", Some("64MiB"), "messages fetched ahead, for each topic of each table"),
+    key("kafka.memory", Some("32MiB"), "messages fetched ahead, for each topic of each table"),
     key("kafka.timeout", Some("10s"), "how long to wait for a broker that does not answer"),
     key("kafka.security_protocol", None, "plaintext, ssl, sasl_plaintext or sasl_ssl"),
     key(

@@ -108,7 +108,9 @@ impl Consumer {
             ("check.crcs", "true"),
             ("queued.max.messages.kbytes", &memory_kib.to_string()),
             ("queued.min.messages", "1000000"),
-            ("fetch.message.max.bytes", "8388608"),
+            // Bytes on the wire: compressed, so several times as many in memory.
+            ("fetch.message.max.bytes", "1048576"),
+            ("fetch.max.bytes", "8388608"),
             ("fetch.wait.max.ms", "100"),
             // Its default of 1 s leaves the client idle whenever its queue was full.
             ("fetch.queue.backoff.ms", "10"),
