@@ -14,6 +14,7 @@ mod crash;
 mod landing;
 mod mistakes;
 mod models;
+mod msk;
 mod records;
 mod replay;
 mod scenarios;
