@@ -17,7 +17,7 @@ use crate::quarantine;
 use crate::query::{Query, limits};
 use crate::rowcheck::RowChecks;
 use crate::table::{Change, Commit, Evolution, Outcome, Table};
-use crate::world::{Event, Step, StepResult, World};
+use crate::world::{Event, Failures, Step, StepResult, World};
 
 mod folder;
 mod stage;
@@ -47,7 +47,8 @@ pub struct Feeds(HashMap<(TableName, String), Feed>);
 /// Reads everything that is in the table's sources when it starts.
 ///
 /// # Errors
-/// A source was replaced or lost, the store failed, or another run was faster five times in a row.
+/// A source was replaced or lost (the others are read before the run ends), the store failed, or
+/// another run was faster five times in a row.
 pub async fn ingest(
     world: &World,
     contract: &Contract,
@@ -60,14 +61,16 @@ pub async fn ingest(
     let mut total = Total { version, ..Total::default() };
     world.lake.open_or_create(&quarantine::contract()?).await?;
     let job = Job::new(world, contract)?;
+    let mut failures = Failures::default();
     for source in &contract.sources {
-        match source.kind {
-            SourceKind::Folder => folder::ingest_folder(&job, source, look, &mut total).await?,
+        let read = match source.kind {
+            SourceKind::Folder => folder::ingest_folder(&job, source, look, &mut total).await,
             SourceKind::Kafka => {
                 let feed = feeds.0.entry((contract.name.clone(), source.name.clone())).or_default();
-                topic::ingest_topic(&job, source, look, feed, &mut total).await?;
+                topic::ingest_topic(&job, source, look, feed, &mut total).await
             }
-        }
+        };
+        failures.hold(world, read)?;
     }
     let is_written = total.rows + total.quarantined > 0;
     let step = Step {
@@ -78,8 +81,11 @@ pub async fn ingest(
         version: total.version,
         result: if is_written { StepResult::Written } else { StepResult::UpToDate },
     };
-    world.tell(&Event::Done(step.clone()));
-    Ok(step)
+    let ended = failures.end();
+    if ended.is_ok() || is_written {
+        world.tell(&Event::Done(step.clone()));
+    }
+    ended.map(|()| step)
 }
 
 #[derive(Debug, Default)]

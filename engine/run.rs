@@ -8,7 +8,7 @@ use crate::ingest::{Feeds, Look, ingest};
 use crate::plan::{Plan, plan};
 use crate::query::limits;
 use crate::refresh::{Pins, refresh};
-use crate::world::{Step, World};
+use crate::world::{Failures, Step, World};
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,8 @@ const STOP_ASKED: Duration = Duration::from_millis(100);
 /// Does what is due and stops.
 ///
 /// # Errors
-/// The first step that fails ends the run; what was committed before stays.
+/// What fails ends the run, with one exception: of sources that are broken or lost, the others are
+/// read first. What was committed before stays.
 pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
     let plan = prepare(world, request).await?;
     let look = Look { following: false, accept_loss: request.accept_loss.clone() };
@@ -86,11 +87,14 @@ async fn carry_out(
     feeds: &mut Feeds,
 ) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
+    let mut failures = Failures::default();
     for name in &plan.ingest {
         world.stop.check()?;
         let contract = world.project.contracts.get(name).ok_or_else(|| unplanned(name))?;
-        steps.push(ingest(world, contract, look, feeds).await?);
+        let step = ingest(world, contract, look, feeds).await;
+        steps.extend(failures.hold(world, step)?);
     }
+    failures.end()?;
     if plan.refresh.is_empty() {
         return Ok(steps);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::Clock;
 use crate::contract::TableName;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lake::Lake;
 use crate::project::Project;
 use crate::settings::Settings;
@@ -19,6 +19,8 @@ pub enum Event {
     Done(Step),
     /// Something worth knowing that stops nothing.
     Remark(String),
+    /// The report of an error besides the one that the run ends with.
+    Failed(String),
 }
 
 /// What became of one table in a run.
@@ -105,5 +107,42 @@ impl World {
     /// Tells the listener something worth knowing.
     pub fn remark(&self, text: impl Into<String>) {
         self.tell(&Event::Remark(text.into()));
+    }
+}
+
+/// Errors of things that stand apart, such as the sources of a run: what is wrong with one must not
+/// hold up the others, and the first error is the run's in the end.
+#[derive(Debug, Default)]
+pub struct Failures(Option<Error>);
+
+impl Failures {
+    /// Holds an error back; the value if there is none.
+    ///
+    /// # Errors
+    /// What is wrong with everything ends the run at once: `Interrupted`, `Internal`, and `Retry`,
+    /// as storage and brokers are the same for all.
+    pub fn hold<T>(&mut self, world: &World, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if matches!(error.kind(), Kind::Data | Kind::Usage) => {
+                match &self.0 {
+                    None => self.0 = Some(error),
+                    Some(first) if first.report() == error.report() => {}
+                    Some(_) => world.tell(&Event::Failed(error.report())),
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                if let Some(first) = self.0.take() {
+                    world.tell(&Event::Failed(first.report()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The first error that was held back.
+    pub fn end(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
     }
 }

@@ -195,6 +195,26 @@ fn records_that_are_deleted_unread_stop_the_run() {
 }
 
 #[test]
+fn a_source_that_stops_the_run_does_not_hold_up_the_others() {
+    let Some(broker) = Broker::shared() else { return };
+    let stream = Stream::new(broker, "apart", 1);
+    let (lake, videos) = (&stream.lake, format!("{}-videos", stream.topic));
+    broker.create_topic(&videos, 1);
+    lake.ok(&["run", "bronze"]);
+    let producer = Producer::new(broker);
+    for topic in [&stream.topic, &videos] {
+        producer.send(topic, 0, None, Some(b"{}"));
+        producer.flush();
+        broker.delete_records(topic, 0, 1);
+    }
+    lake.land("events/1.ndjson", record("e-1").to_string().as_bytes());
+    let lost = format!("kafka:{videos}");
+    lake.run(&["run", "all"]).says(1, &[&lost, &stream.source(), "1 rows"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.events"), 1);
+    lake.run(&["run", "bronze", "-q"]).says(1, &[&lost, &stream.source()]);
+}
+
+#[test]
 fn a_topic_that_is_made_anew_stops_the_run() {
     let Some(broker) = Broker::shared() else { return };
     let stream = Stream::new(broker, "anew", 2);

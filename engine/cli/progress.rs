@@ -27,6 +27,9 @@ impl Bar {
 
     /// Hears an event of the engine.
     pub(crate) fn hear(&self, event: &Event) {
+        if let Event::Failed(report) = event {
+            say(report);
+        }
         if self.quiet {
             return;
         }
@@ -51,6 +54,7 @@ impl Bar {
                     say(&format!("note: {text}"));
                 }
             }
+            Event::Failed(_) => {}
         }
     }
 }
