@@ -44,6 +44,13 @@ pub struct Look {
 #[derive(Debug, Default)]
 pub struct Feeds(HashMap<(TableName, String), Feed>);
 
+impl Feeds {
+    /// Closes all connections: they hold what they fetched ahead.
+    pub async fn close(&mut self) {
+        futures::future::join_all(self.0.drain().map(|(_, feed)| feed.close())).await;
+    }
+}
+
 /// Reads everything that is in the table's sources when it starts.
 ///
 /// # Errors

@@ -48,18 +48,24 @@ pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let mut feeds = Feeds::default();
     let interval_ms = world.settings.duration_ms("ingest.interval")?.unsigned_abs();
     let interval = Duration::from_millis(interval_ms);
-    loop {
+    let ended = loop {
         let began = Instant::now();
-        carry_out(world, &plan, full_refresh, &look, &mut feeds).await?;
+        if let Err(error) = carry_out(world, &plan, full_refresh, &look, &mut feeds).await {
+            break error;
+        }
         full_refresh = false;
         // A loss is accepted once; the next one is news.
         look.accept_loss.clear();
-        while let Some(left) = interval.checked_sub(began.elapsed()) {
-            world.stop.check()?;
+        while let Some(left) = interval.checked_sub(began.elapsed()).filter(|_| !world.stop.asked())
+        {
             tokio::time::sleep(left.min(STOP_ASKED)).await;
         }
-        world.stop.check()?;
-    }
+        if let Err(error) = world.stop.check() {
+            break error;
+        }
+    };
+    feeds.close().await;
+    Err(ended)
 }
 
 /// Plans a run, and looks whether the store is one that may be written.
@@ -86,15 +92,11 @@ async fn carry_out(
     look: &Look,
     feeds: &mut Feeds,
 ) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut failures = Failures::default();
-    for name in &plan.ingest {
-        world.stop.check()?;
-        let contract = world.project.contracts.get(name).ok_or_else(|| unplanned(name))?;
-        let step = ingest(world, contract, look, feeds).await;
-        steps.extend(failures.hold(world, step)?);
+    let read = read_sources(world, plan, look, feeds).await;
+    if !look.following {
+        feeds.close().await;
     }
-    failures.end()?;
+    let mut steps = read?;
     if plan.refresh.is_empty() {
         return Ok(steps);
     }
@@ -106,6 +108,24 @@ async fn carry_out(
         let model = world.project.models.get(name).ok_or_else(|| unplanned(name))?;
         steps.push(refresh(world, model, &mut pins, &limits, full_refresh).await?);
     }
+    Ok(steps)
+}
+
+async fn read_sources(
+    world: &World,
+    plan: &Plan,
+    look: &Look,
+    feeds: &mut Feeds,
+) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut failures = Failures::default();
+    for name in &plan.ingest {
+        world.stop.check()?;
+        let contract = world.project.contracts.get(name).ok_or_else(|| unplanned(name))?;
+        let step = ingest(world, contract, look, feeds).await;
+        steps.extend(failures.hold(world, step)?);
+    }
+    failures.end()?;
     Ok(steps)
 }
 

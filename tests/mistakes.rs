@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Lake, Output, bare, bare_command};
+use crate::support::{Lake, Output, bare, bare_command, skipped};
 
 /// A new project as `lake init` makes it, in a folder of its own.
 struct Shop {
@@ -241,7 +241,7 @@ fn a_root_that_may_not_be_written_says_so() {
     std::fs::create_dir(&root).unwrap();
     lock(&root, true);
     if std::fs::write(root.join("probe"), b"").is_ok() {
-        println!("SKIPPED a root that may not be written: running as root");
+        skipped("a root that may not be written: running as root");
         return;
     }
     let mut lake = Lake::of(&shop.project);
@@ -282,7 +282,7 @@ impl Drop for Tmpfs {
 #[test]
 fn a_full_disk_loses_nothing_and_says_what_to_do() {
     let Some(disk) = Tmpfs::new("size=1m") else {
-        println!("SKIPPED a full disk: this user may not mount a tmpfs");
+        skipped("a full disk: this user may not mount a tmpfs");
         return;
     };
     let mut lake = Lake::new();
@@ -304,7 +304,7 @@ fn a_full_disk_loses_nothing_and_says_what_to_do() {
 #[test]
 fn a_read_only_disk_says_so() {
     let Some(disk) = Tmpfs::new("ro") else {
-        println!("SKIPPED a read-only disk: this user may not mount a tmpfs");
+        skipped("a read-only disk: this user may not mount a tmpfs");
         return;
     };
     let shop = Shop::new();

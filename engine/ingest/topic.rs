@@ -16,6 +16,8 @@ use crate::table::{Change, Outcome, TOPIC_PROPERTY, Table};
 
 /// After a restart a broker may for some seconds say that a partition ends too early.
 const END_ASKED_MAX: u32 = 5;
+/// A topic that changes this often while it is read is left for later.
+const AGAIN_MAX: u32 = 5;
 
 /// What is kept of a topic between two looks.
 #[derive(Debug, Default)]
@@ -27,6 +29,12 @@ pub(super) struct Feed {
     answered: bool,
     /// Whether none answered last.
     waiting: bool,
+}
+
+impl Feed {
+    pub(super) async fn close(self) {
+        close(self.consumer).await;
+    }
 }
 
 enum Round {
@@ -54,10 +62,13 @@ pub(super) async fn ingest_topic(
     }
     let accept_loss = look.accept_loss.contains(&source.to_string());
     let topic = TopicJob { job, source, following: look.following, accept_loss };
-    let mut lost = 0;
+    let (mut lost, mut again) = (0, 0);
     loop {
         let batches = total.batches;
         let round = topic.round(feed, total).await;
+        if total.batches > batches {
+            (lost, again) = (0, 0);
+        }
         if !matches!(round, Ok(Round::Finished | Round::Silent(_))) {
             // Whatever it fetched is of no use, and must not come again after another start.
             close(feed.consumer.take()).await;
@@ -73,12 +84,22 @@ pub(super) async fn ingest_topic(
                 return Ok(());
             }
             Round::Silent(error) => return Err(error),
-            Round::Lost => job.say_lost(source),
-            Round::Again => {}
-        }
-        lost = if total.batches > batches { 1 } else { lost + 1 };
-        if lost == LOST_ROUNDS_MAX {
-            return Outcome::Lost.version(&job.contract.name.to_string()).map(drop);
+            Round::Lost => {
+                job.say_lost(source);
+                lost += 1;
+                if lost == LOST_ROUNDS_MAX {
+                    return Outcome::Lost.version(&job.contract.name.to_string()).map(drop);
+                }
+            }
+            Round::Again => {
+                again += 1;
+                if again == AGAIN_MAX {
+                    return Err(Error::retry(format!(
+                        "{source}: the topic changes faster than it can be read"
+                    ))
+                    .hint("run again; if it stays so, look at the topic's retention"));
+                }
+            }
         }
     }
 }
@@ -96,8 +117,8 @@ struct TopicJob<'a> {
     accept_loss: bool,
 }
 
-/// A round's view of the table and the cluster: they must fit, and are committed against.
-struct View {
+/// Where the table and the cluster stand in a round: they must fit, and are committed against.
+struct Standing {
     topic: Topic,
     start: Start,
     ends: Vec<i64>,
@@ -108,8 +129,8 @@ impl TopicJob<'_> {
         let (job, world) = (self.job, self.job.world);
         let mut table = opened(feed.table.take(), job, job.contract).await?;
         total.version = Some(table.version());
-        let view = match self.view(feed, &table).await {
-            Ok(Some(view)) => view,
+        let standing = match self.standing(feed, &table).await {
+            Ok(Some(standing)) => standing,
             Ok(None) => {
                 world.remark(format!(
                     "{}: no topic {} yet, nothing to read there",
@@ -129,20 +150,20 @@ impl TopicJob<'_> {
         feed.answered = true;
         let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
         let property =
-            (format!("{TOPIC_PROPERTY}{}", self.source.name), view.start.lineage.property());
+            (format!("{TOPIC_PROPERTY}{}", self.source.name), standing.start.lineage.property());
         let mut metadata = evolve(&table, job.contract, &[property])?;
-        let mut next = view.start.offsets.clone();
-        let mut lost = view.start.lost.as_slice();
+        let mut next = standing.start.offsets.clone();
+        let mut lost = standing.start.lost.as_slice();
         loop {
-            let is_pinned = self.txns(&table, &view.start.lineage, &next).await?.is_empty();
+            let is_pinned = self.txns(&table, &standing.start.lineage, &next).await?.is_empty();
             if is_pinned
                 && metadata.is_none()
-                && next.iter().zip(&view.ends).all(|(next, end)| next >= end)
+                && next.iter().zip(&standing.ends).all(|(next, end)| next >= end)
             {
                 break;
             }
             world.stop.check()?;
-            let step = Progress { view: &view, next: &next, lost };
+            let step = Progress { standing: &standing, next: &next, lost };
             let batch =
                 self.batch(feed, &mut table, &mut quarantine, &step, metadata.take(), total);
             let reached = match batch.await? {
@@ -171,7 +192,7 @@ impl TopicJob<'_> {
     }
 
     /// Where the table stands in the topic; `None` if there is no topic.
-    async fn view(&self, feed: &mut Feed, table: &Table) -> Result<Option<View>> {
+    async fn standing(&self, feed: &mut Feed, table: &Table) -> Result<Option<Standing>> {
         let settings = &self.job.world.settings;
         let name = self.source.name.clone();
         let begin = settings.get("kafka.start").unwrap_or_default().to_owned();
@@ -200,7 +221,7 @@ impl TopicJob<'_> {
             match offsets::start(&known, &topic.id, &bounds, &begin, self.accept_loss) {
                 Ok(start) => {
                     let ends = bounds.iter().map(|bounds| bounds.end).collect();
-                    return Ok(Some(View { topic, start, ends }));
+                    return Ok(Some(Standing { topic, start, ends }));
                 }
                 Err(lost) => {
                     let may_pass = lost.iter().all(|loss| matches!(loss, Loss::Beyond { .. }));
@@ -243,25 +264,25 @@ impl TopicJob<'_> {
         metadata: Option<Change>,
         total: &mut Total,
     ) -> Result<std::result::Result<Reached, Round>> {
-        let Progress { view, next, lost } = progress;
-        let lineage = &view.start.lineage;
+        let Progress { standing, next, lost } = progress;
+        let lineage = &standing.start.lineage;
         let decided = self.decided(table, quarantine, lineage, next).await?;
         let reader = &mut *feed;
         let staged = self.job.staging.stage(table, quarantine, decided, |chunks| async move {
-            self.read(reader, view, next, chunks).await
+            self.read(reader, standing, next, chunks).await
         });
         let (reached, staged) = staged.await?;
         let name = self.source.name.clone();
         let topic = match blocking(feed, move |consumer| consumer.topic(&name)).await {
             Ok(topic) => topic,
-            Err(error) if error.kind() == Kind::Retry => Some(view.topic.clone()),
+            Err(error) if error.kind() == Kind::Retry => Some(standing.topic.clone()),
             Err(error) => {
                 table.discard(staged.rows).await;
                 quarantine.discard(staged.rejected).await;
                 return Err(error);
             }
         };
-        if topic.is_none_or(|topic| topic.is_another(&view.topic)) {
+        if topic.is_none_or(|topic| topic.is_another(&standing.topic)) {
             // Made anew while it was read: nobody knows which records are whose.
             table.discard(staged.rows).await;
             quarantine.discard(staged.rejected).await;
@@ -305,7 +326,7 @@ impl TopicJob<'_> {
     async fn read(
         &self,
         feed: &mut Feed,
-        view: &View,
+        standing: &Standing,
         next: &[i64],
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<Reached> {
@@ -321,7 +342,7 @@ impl TopicJob<'_> {
         let batch = Batch {
             ranges: next
                 .iter()
-                .zip(&view.ends)
+                .zip(&standing.ends)
                 .map(|(start, end)| Range { start: *start, end: *end })
                 .collect(),
             beyond: self.following,
@@ -357,7 +378,7 @@ impl TopicJob<'_> {
 
 /// Where a batch begins, and what was lost before it.
 struct Progress<'a> {
-    view: &'a View,
+    standing: &'a Standing,
     next: &'a [i64],
     lost: &'a [Loss],
 }

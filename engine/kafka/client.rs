@@ -73,7 +73,7 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
             } else {
                 config.set(*property, value);
             }
-            known(&config, &format!("setting `{setting}`"))?;
+            known(&config, &format!("setting `{setting}`"), value)?;
         }
     }
     let protocol = settings.get("kafka.security_protocol").unwrap_or_default();
@@ -98,19 +98,22 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
             ));
         }
         config.set(name, value);
-        known(&config, &format!("setting `kafka.options`: `{name}`"))?;
+        known(&config, &format!("setting `kafka.options`: `{name}`"), value)?;
     }
     Ok(config)
 }
 
-fn known(config: &ClientConfig, what: &str) -> Result<()> {
-    match config.create_native_config() {
-        Ok(_) => Ok(()),
-        // The value is not repeated: it may be a secret.
-        Err(KafkaError::ClientConfig(_, why, _, _)) => Err(Error::usage(format!("{what}: {why}"))
-            .hint("the names and values are librdkafka's: see its CONFIGURATION.md")),
-        Err(cause) => Err(Error::usage(what.to_owned()).caused_by(cause)),
-    }
+/// Whether librdkafka takes the property that was set last. Its value is not repeated: it may be a
+/// secret in the wrong place.
+fn known(config: &ClientConfig, what: &str, value: &str) -> Result<()> {
+    let Err(cause) = config.create_native_config() else { return Ok(()) };
+    let why = match cause {
+        KafkaError::ClientConfig(_, why, _, _) => why,
+        cause => cause.to_string(),
+    };
+    let why = if value.is_empty() { why } else { why.replace(value, "…") };
+    Err(Error::usage(format!("{what}: {why}"))
+        .hint("the names and values are librdkafka's: see its CONFIGURATION.md"))
 }
 
 /// What clients call back.
@@ -217,13 +220,16 @@ mod tests {
         for (name, value, part) in [
             ("LAKE_KAFKA_OPTIONS", "isolation.level=read_uncommitted", "is not to be set there"),
             ("LAKE_KAFKA_OPTIONS", "client.rock=hunter2", "client.rock"),
-            ("LAKE_KAFKA_OPTIONS", "hunter2", "is not NAME=VALUE"),
+            ("LAKE_KAFKA_OPTIONS", "debug=hunter2", "debug"),
             ("LAKE_KAFKA_SECURITY_PROTOCOL", "hunter2", "kafka.security_protocol"),
         ] {
             let error = config(&settings(&[brokers, (name, value)])).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(part), "{error}");
+            assert!(!error.report().contains("hunter2"), "{}", error.report());
         }
+        let error = config(&settings(&[brokers, ("LAKE_KAFKA_OPTIONS", "debug")])).unwrap_err();
+        assert!(error.to_string().contains("is not NAME=VALUE"), "{error}");
         assert!(config(&settings(&[])).unwrap_err().hint_text().is_some());
     }
 }

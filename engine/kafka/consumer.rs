@@ -263,7 +263,11 @@ impl Consumer {
             if progress.bytes >= batch.bytes || stop() {
                 break Outcome::Cut;
             }
-            let n = self.queue.drain(DRAIN_WAIT, |arrived| progress.take(&arrived));
+            let mut is_taken = true;
+            let n = self.queue.drain(DRAIN_WAIT, |arrived| {
+                progress.take(&arrived);
+                is_taken = is_taken && (!progress.is_full() || progress.send(&mut send));
+            });
             if let Some((partition, code)) = progress.failure.take() {
                 match code {
                     RDKafkaErrorCode::AutoOffsetReset
@@ -285,9 +289,7 @@ impl Consumer {
             } else if heard.elapsed() > self.timeout {
                 break Outcome::Stalled;
             }
-            let full =
-                progress.buffer.len() >= CHUNK_BYTES || progress.records.len() >= CHUNK_RECORDS;
-            if full && !progress.send(&mut send) {
+            if !is_taken {
                 break Outcome::Cut;
             }
         };
@@ -478,6 +480,10 @@ impl<'a> Progress<'a> {
             record_ts_us: time_ms.map(|ms| ms.saturating_mul(1000)),
             span,
         });
+    }
+
+    fn is_full(&self) -> bool {
+        self.buffer.len() >= CHUNK_BYTES || self.records.len() >= CHUNK_RECORDS
     }
 
     /// Hands on what waits; `false` if nobody takes it any more.

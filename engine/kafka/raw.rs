@@ -1,4 +1,5 @@
-//! The two calls of librdkafka that its Rust wrapper lacks: many messages at once, and a topic's id.
+//! What librdkafka can do and its Rust wrapper cannot: many messages at once, a topic's id, and a
+//! token from outside.
 //!
 //! Messages are taken from the consumer's one queue, so they stay in order. Taking them so serves
 //! no events: those of a connection are served before anything is assigned, and OAuth tokens are

@@ -102,7 +102,11 @@ impl Table {
             }
             attempt += 1;
             if attempt == ATTEMPTS {
-                self.discard(commit.files).await;
+                // A remote store may yet carry out a write whose answer was lost, and the commit
+                // would name files that are gone: they stay, and belong to no version at worst.
+                if self.delta.table_url().scheme() == "file" {
+                    self.discard(commit.files).await;
+                }
                 return Err(error);
             }
             *self = fresh;

@@ -1,7 +1,6 @@
 //! A genuine Kafka for the tests: `tests/kafka/broker`, and clients that fill and read topics.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -204,11 +203,9 @@ fn script(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Says that a test does nothing; by the handle, because what a macro prints is captured.
 fn skipped(reason: &str) {
     assert!(std::env::var_os("LAKE_NO_SKIP").is_none(), "LAKE_NO_SKIP is set, but {reason}");
-    let line = format!("SKIPPED real-kafka: {reason}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    super::skipped(&format!("real-kafka: {reason}"));
 }
 
 fn client(address: &str) -> ClientConfig {

@@ -4,6 +4,7 @@ pub(crate) mod kafka;
 pub(crate) mod stream;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -176,6 +177,11 @@ impl Lake {
         let tables = self.tables(layers);
         tables.into_iter().map(|table| (table.clone(), self.bag(&table))).collect()
     }
+}
+
+/// Says that a test does nothing; by the handle, because what a macro prints is captured.
+pub(crate) fn skipped(reason: &str) {
+    std::io::stderr().write_all(format!("SKIPPED {reason}\n").as_bytes()).unwrap();
 }
 
 /// The binary without arguments and without the machine's environment.
