@@ -3,10 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::offsets::Lineage;
+
 /// Where a run of records comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// `folder:events/a.ndjson` or `kafka:events`, as quarantine has it.
+    /// `folder:events/a.ndjson`, `kafka:events`, or `kafka:events#1` for a topic whose offsets began
+    /// anew once, as quarantine has it.
     pub source: Arc<str>,
     /// The topic, for Kafka.
     pub topic: Option<Arc<str>>,
@@ -75,10 +78,11 @@ impl Origin {
         }
     }
 
-    /// A topic of Kafka.
-    pub fn topic(name: &str) -> Self {
+    /// A topic of Kafka whose offsets began anew `generation` times.
+    pub fn topic(name: &str, generation: u32) -> Self {
+        let lineage = Lineage { id: String::new(), generation };
         Self {
-            source: format!("kafka:{name}").into(),
+            source: lineage.source(&format!("kafka:{name}")).into(),
             topic: Some(name.into()),
             file: None,
             file_ts_us: None,

@@ -122,6 +122,8 @@ struct Ready {
     staged: Staged,
     /// How far the batch brings the table.
     txns: Vec<(String, i64)>,
+    /// How far the table was when the batch was read.
+    seen: Vec<(String, Option<i64>)>,
     /// What the commit info says of it.
     info: Map<String, Value>,
     metadata: Option<Change>,
@@ -176,7 +178,7 @@ impl<'a> Job<'a> {
         ready: Ready,
         total: &mut Total,
     ) -> Result<bool> {
-        let Ready { staged, txns, mut info, metadata } = ready;
+        let Ready { staged, txns, seen, mut info, metadata } = ready;
         if let Err(error) = self.staging.checks.within_tolerance(&staged.violations) {
             table.discard(staged.rows).await;
             quarantine.discard(staged.rejected).await;
@@ -187,22 +189,21 @@ impl<'a> Job<'a> {
         info.insert("lake.rescued".to_owned(), json!(staged.n_rescued));
         info.insert("lake.decode_ms".to_owned(), json!(staged.decode_ns / 1_000_000));
         info.insert("lake.checks".to_owned(), json!(staged.violations.by_check));
-        if staged.n_rejected > 0 {
+        let is_ahead = self.is_ahead(quarantine, &txns, table).await?;
+        if staged.n_rejected > 0 || is_ahead {
             let commit = Commit {
                 files: staged.rejected,
-                txns: self.quarantine_txns(quarantine, &txns).await?,
+                txns: self.quarantine_txns(quarantine, &txns, is_ahead).await?,
                 info: info.clone(),
-                once: true,
                 ..Commit::default()
             };
-            let committed = self.commit_rejected(table, quarantine, &txns, commit).await;
+            let committed = self.commit_rejected(table, quarantine, &seen, commit).await;
             if !matches!(committed, Ok(true)) {
                 table.discard(staged.rows).await;
                 return committed;
             }
         }
-        let commit =
-            Commit { files: staged.rows, txns, info, metadata, once: true, ..Commit::default() };
+        let commit = Commit { files: staged.rows, txns, seen, info, metadata, ..Commit::default() };
         match table.commit(commit).await? {
             (Outcome::Committed(version), _) => {
                 total.rows += staged.n_rows;
@@ -219,11 +220,12 @@ impl<'a> Job<'a> {
     }
 
     /// How far a batch brings quarantine. Where it is ahead already it does not go back; then a
-    /// count of its own sees to it that of two runs only one adds what is late.
+    /// count of its own sees to it that of two runs only one decides what is late.
     async fn quarantine_txns(
         &self,
         quarantine: &Table,
         txns: &[(String, i64)],
+        is_ahead: bool,
     ) -> Result<Vec<(String, i64)>> {
         let mut forward = Vec::new();
         for (app, version) in txns {
@@ -232,7 +234,7 @@ impl<'a> Job<'a> {
                 forward.push((app, *version));
             }
         }
-        if forward.len() < txns.len() {
+        if is_ahead {
             let late = self.quarantine_app("late");
             let last = quarantine.txn(&late).await?.unwrap_or(0);
             forward.push((late, last + 1));
@@ -246,16 +248,14 @@ impl<'a> Job<'a> {
         &self,
         table: &Table,
         quarantine: &mut Table,
-        txns: &[(String, i64)],
+        seen: &[(String, Option<i64>)],
         commit: Commit,
     ) -> Result<bool> {
         let mut now = table.clone();
         now.reload().await?;
-        for (app, _) in txns {
-            if now.txn(app).await? != table.txn(app).await? {
-                quarantine.discard(commit.files).await;
-                return Ok(false);
-            }
+        if !now.is_as_seen(seen).await? {
+            quarantine.discard(commit.files).await;
+            return Ok(false);
         }
         match quarantine.commit(commit).await? {
             (Outcome::Committed(_), _) => Ok(true),

@@ -29,7 +29,8 @@ pub struct Intake {
     decoder: Decoder,
     checks: RowChecks,
     schema: SchemaRef,
-    ingested_at_us: i64,
+    /// When the next records come in: microseconds since 1970.
+    pub ingested_at_us: i64,
     /// Of each row in the decoder: the record it was.
     pending: Vec<Record>,
     /// Rows that are ready to be written.

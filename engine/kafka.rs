@@ -6,9 +6,12 @@
 
 mod client;
 mod consumer;
+mod failure;
 mod producer;
+mod progress;
 mod raw;
 
-pub use consumer::{Batch, Consumer, Outcome, Range, Reached};
+pub use consumer::Consumer;
 pub use producer::Producer;
+pub use progress::{Batch, Outcome, Range, Reached};
 pub use raw::Topic;

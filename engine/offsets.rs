@@ -45,10 +45,21 @@ impl Lineage {
     /// The application id of a partition's `txn`, whose version is the next offset:
     /// `kafka:TOPIC/PARTITION`, or `kafka:TOPIC#2/PARTITION`.
     pub fn app(&self, source: &str, partition: i32) -> String {
+        format!("{}/{partition}", self.source(source))
+    }
+
+    /// The source with its generation, `kafka:TOPIC#2`, as quarantine has it: records of a topic that
+    /// was made anew stand at the same offsets as those of the old one.
+    pub fn source(&self, source: &str) -> String {
         match self.generation {
-            0 => format!("{source}/{partition}"),
-            n => format!("{source}#{n}/{partition}"),
+            0 => source.to_owned(),
+            n => format!("{source}#{n}"),
         }
+    }
+
+    /// Whether an id is that of another topic. One that is not known is no other.
+    pub fn is_another(&self, id: &str) -> bool {
+        !self.id.is_empty() && !id.is_empty() && self.id != id
     }
 }
 
@@ -119,8 +130,7 @@ pub fn start(
         let lineage = Lineage { id: id.to_owned(), generation: 0 };
         return Ok(Start { lineage, offsets: begin.to_vec(), lost: Vec::new() });
     };
-    let has_id = !lineage.id.is_empty() && !id.is_empty();
-    let lost: Vec<Loss> = if has_id && lineage.id != id {
+    let lost: Vec<Loss> = if lineage.is_another(id) {
         vec![Loss::Remade { was: lineage.id.clone(), is: id.to_owned() }]
     } else {
         let partitions = (0..).zip(bounds).zip(known.next.iter().chain(std::iter::repeat(&None)));

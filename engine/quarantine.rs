@@ -138,15 +138,26 @@ pub async fn decided_in_batch(
     Ok(decided)
 }
 
-/// The records of a topic at and behind an offset that quarantine holds for a table.
-pub async fn decided_from(
+/// The records of a topic that quarantine holds for a table: of these partitions, at and behind an
+/// offset of each.
+pub async fn decided_behind(
     quarantine: &Table,
     query: &Query,
     table: &TableName,
     source: &str,
-    offset: i64,
+    offsets: &[(i32, i64)],
 ) -> Result<Decided> {
-    let within = format!("source = '{}' AND position >= {offset}", quoted(source));
+    if offsets.is_empty() {
+        return Ok(Decided::default());
+    }
+    let least = offsets.iter().map(|(_, offset)| *offset).min().unwrap_or(0);
+    let partitions: Vec<String> =
+        offsets.iter().map(|(partition, _)| partition.to_string()).collect();
+    let within = format!(
+        "source = '{}' AND position >= {least} AND partition IN ({})",
+        quoted(source),
+        partitions.join(", ")
+    );
     decided(quarantine, query, table, &within).await
 }
 

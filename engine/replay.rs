@@ -3,7 +3,7 @@
 //!
 //! They go into the table first and out of quarantine second: two tables, two commits. Both carry
 //! the `txn` `lake/replay/<table>` with one number, which is also the `_ingested_at` of the rows
-//! that came in. Where the table's number is the higher one, the second commit is missing, and the
+//! that came in, to the millisecond. Where the table's number is the higher one, the second commit is missing, and the
 //! rows of that time say which records must go: the next replay does that first.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -232,7 +232,7 @@ impl<'a> Replay<'a> {
             let commit = Commit {
                 files: found.files,
                 txns: vec![(self.app.clone(), number)],
-                once: true,
+                seen: vec![(self.app.clone(), entered)],
                 info: info(&[
                     ("lake.rows", json!(found.n_rows)),
                     ("lake.rescued", json!(found.n_rescued)),
@@ -252,10 +252,14 @@ impl<'a> Replay<'a> {
     /// The records that came in with a replay.
     async fn taken_by(&self, table: &Table, number: i64) -> Result<Records> {
         let name = &self.contract.name;
+        let time = |us: i64| format!("arrow_cast({us}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
         self.query.register(name, table.provider()?)?;
         let sql = format!(
-            "SELECT _topic, _partition, _offset, _record_ts, _source_file FROM \"{}\".\"{}\" WHERE _ingested_at = arrow_cast({number}, 'Timestamp(Microsecond, Some(\"UTC\"))')",
-            name.layer, name.table
+            "SELECT _topic, _partition, _offset, _record_ts, _ingested_at, _source_file FROM \"{}\".\"{}\" WHERE _ingested_at BETWEEN {} AND {}",
+            name.layer,
+            name.table,
+            time(number),
+            time(number + 999)
         );
         let batches = self.query.collect(&sql).await;
         let batches = batches.map_err(|cause| translate(&format!("cannot read {name}"), cause))?;
@@ -270,7 +274,8 @@ impl<'a> Replay<'a> {
     async fn clear(&self, quarantine: &mut Table, taken: &Records, number: i64) -> Result<()> {
         for _ in 0..LOST_ROUNDS_MAX {
             // Another replay may have seen that this is missing, and done it.
-            if quarantine.txn(&self.app).await?.is_some_and(|last| last >= number) {
+            let left = quarantine.txn(&self.app).await?;
+            if left.is_some_and(|last| last >= number) {
                 return Ok(());
             }
             let (remove, files) = self.rest(quarantine, taken).await?;
@@ -278,7 +283,7 @@ impl<'a> Replay<'a> {
                 files,
                 remove,
                 txns: vec![(self.app.clone(), number)],
-                once: true,
+                seen: vec![(self.app.clone(), left)],
                 info: info(&[("lake.replayed", json!(taken.len()))]),
                 ..Commit::default()
             };

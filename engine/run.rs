@@ -44,7 +44,7 @@ pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
 pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let plan = prepare(world, request).await?;
     let mut full_refresh = request.full_refresh;
-    let mut look = Look { following: true, accept_loss: request.accept_loss.clone() };
+    let look = Look { following: true, accept_loss: request.accept_loss.clone() };
     let mut feeds = Feeds::default();
     let interval_ms = world.settings.duration_ms("ingest.interval")?.unsigned_abs();
     let interval = Duration::from_millis(interval_ms);
@@ -54,8 +54,6 @@ pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
             break error;
         }
         full_refresh = false;
-        // A loss is accepted once; the next one is news.
-        look.accept_loss.clear();
         while let Some(left) = interval.checked_sub(began.elapsed()).filter(|_| !world.stop.asked())
         {
             tokio::time::sleep(left.min(STOP_ASKED)).await;

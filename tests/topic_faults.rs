@@ -132,6 +132,40 @@ fn two_that_follow_one_topic_do_no_harm_also_when_one_sleeps() {
 }
 
 #[test]
+fn two_that_work_through_one_backlog_take_each_record_once() {
+    let Some(broker) = Broker::shared() else { return };
+    let mut stream = Stream::new(broker, "backlog", 4);
+    // Many batches in each round, and little fetched ahead: both are always at work.
+    stream.lake.set("LAKE_INGEST_BATCH_SIZE", "64KiB");
+    stream.lake.set("LAKE_KAFKA_MEMORY", "64KiB");
+    let options = "queued.min.messages=50,fetch.message.max.bytes=20000";
+    stream.lake.set("LAKE_KAFKA_OPTIONS", options);
+    let sent = 20_000;
+    stream.send(events(0, sent));
+    let mut children = [stream.follow(), stream.follow()];
+    let mut random = Pcg64::seed_from_u64(17);
+    for round in 0..24 {
+        let sleeper = round % 2;
+        kill(&mut children[sleeper], "-STOP");
+        std::thread::sleep(Duration::from_millis(random.random_range(100..500)));
+        kill(&mut children[sleeper], "-CONT");
+        std::thread::sleep(Duration::from_millis(random.random_range(0..80)));
+        if let Some(ended) = children[sleeper].try_wait().unwrap() {
+            // It lost five rounds in a row, and left the topic to the other.
+            assert_eq!(ended.code(), Some(75));
+            children[sleeper] = stream.follow();
+        }
+    }
+    stream.wait_for(sent);
+    for mut child in children {
+        if child.try_wait().unwrap().is_none() {
+            interrupt(child);
+        }
+    }
+    assert_eq!(stream.holds_all(), (sent - sent / 20, sent / 20));
+}
+
+#[test]
 fn topics_and_partitions_that_appear_are_found_while_it_runs() {
     let Some(broker) = Broker::shared() else { return };
     let stream = Stream::without_topic(broker, "grows");

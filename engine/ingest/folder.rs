@@ -127,7 +127,9 @@ impl FolderJob<'_> {
         let ((), staged) = job.staging.stage(table, &quarantine, decided, read).await?;
         let info = [("lake.source", json!(source)), ("lake.batch", json!(batch.number))];
         let info = info.map(|(key, value): (&str, Value)| (key.to_owned(), value));
-        let ready = Ready { staged, txns, info: info.into_iter().collect(), metadata };
+        let before = (batch.number > 0).then(|| batch.number - 1);
+        let seen = vec![(source, before)];
+        let ready = Ready { staged, txns, seen, info: info.into_iter().collect(), metadata };
         job.settle(table, &mut quarantine, ready, total).await
     }
 }

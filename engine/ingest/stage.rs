@@ -101,6 +101,11 @@ impl Staging {
 }
 
 impl Staged {
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.n_rows == 0 && self.n_rejected == 0
+    }
+
     fn add(&mut self, other: Self) {
         self.rows.extend(other.rows);
         self.rejected.extend(other.rejected);

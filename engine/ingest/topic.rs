@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total, evolve};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Origin};
 use crate::clock::Clock;
 use crate::contract::Source;
 use crate::error::{Error, Kind, Result};
-use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached, Topic};
+use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached};
 use crate::offsets::{self, Bounds, Known, Lineage, Loss, Start};
 use crate::quarantine::{self, Decided};
 use crate::table::{Change, Outcome, TOPIC_PROPERTY, Table};
@@ -25,10 +25,22 @@ pub(super) struct Feed {
     consumer: Option<Consumer>,
     table: Option<Table>,
     quarantine: Option<Table>,
-    /// Whether a broker ever answered.
-    answered: bool,
-    /// Whether none answered last.
-    waiting: bool,
+    brokers: Brokers,
+    /// Whether the topic was not there when a look began: all of it came after.
+    was_missing: bool,
+    /// Whether a look went through, so that a loss that was accepted before it is behind us.
+    is_read: bool,
+}
+
+/// Whether brokers answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Brokers {
+    /// None ever did.
+    #[default]
+    Unheard,
+    Answering,
+    /// They did, and do not now.
+    Silent,
 }
 
 impl Feed {
@@ -60,7 +72,7 @@ pub(super) async fn ingest_topic(
         world.remark(format!("{source}: left out, `kafka.brokers` is not set"));
         return Ok(());
     }
-    let accept_loss = look.accept_loss.contains(&source.to_string());
+    let accept_loss = !feed.is_read && look.accept_loss.contains(&source.to_string());
     let topic = TopicJob { job, source, following: look.following, accept_loss };
     let (mut lost, mut again) = (0, 0);
     loop {
@@ -75,12 +87,12 @@ pub(super) async fn ingest_topic(
         }
         match round? {
             Round::Finished => return Ok(()),
-            Round::Silent(error) if look.following && feed.answered => {
-                if !feed.waiting {
+            Round::Silent(error) if look.following && feed.brokers != Brokers::Unheard => {
+                if feed.brokers == Brokers::Answering {
                     let time = now(&world.clock);
                     world.remark(format!("{time} {error}; waiting for it"));
                 }
-                feed.waiting = true;
+                feed.brokers = Brokers::Silent;
                 return Ok(());
             }
             Round::Silent(error) => return Err(error),
@@ -119,7 +131,6 @@ struct TopicJob<'a> {
 
 /// Where the table and the cluster stand in a round: they must fit, and are committed against.
 struct Standing {
-    topic: Topic,
     start: Start,
     ends: Vec<i64>,
 }
@@ -144,18 +155,20 @@ impl TopicJob<'_> {
             }
             Err(error) => return Err(error),
         };
-        if std::mem::take(&mut feed.waiting) {
+        if feed.brokers == Brokers::Silent {
             world.remark(format!("{} {}: a broker answers again", now(&world.clock), self.source));
         }
-        feed.answered = true;
+        feed.brokers = Brokers::Answering;
         let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
         let property =
             (format!("{TOPIC_PROPERTY}{}", self.source.name), standing.start.lineage.property());
         let mut metadata = evolve(&table, job.contract, &[property])?;
         let mut next = standing.start.offsets.clone();
         let mut lost = standing.start.lost.as_slice();
+        let lineage = &standing.start.lineage;
+        let mut seen = self.seen(&table, lineage, next.len()).await?;
         loop {
-            let is_pinned = self.txns(&table, &standing.start.lineage, &next).await?.is_empty();
+            let is_pinned = self.txns(&table, lineage, &next).await?.is_empty();
             if is_pinned
                 && metadata.is_none()
                 && next.iter().zip(&standing.ends).all(|(next, end)| next >= end)
@@ -163,7 +176,7 @@ impl TopicJob<'_> {
                 break;
             }
             world.stop.check()?;
-            let step = Progress { standing: &standing, next: &next, lost };
+            let step = Begun { standing: &standing, next: &next, seen: &seen, lost };
             let batch =
                 self.batch(feed, &mut table, &mut quarantine, &step, metadata.take(), total);
             let reached = match batch.await? {
@@ -172,6 +185,8 @@ impl TopicJob<'_> {
             };
             lost = &[];
             next = reached.next;
+            // Not what the handle sees by now: somebody may have gone on behind this commit.
+            seen = next.iter().copied().map(Some).collect();
             match reached.outcome {
                 Ending::Ended | Ending::Cut => {}
                 Ending::Gone => return Ok(Round::Again),
@@ -188,6 +203,7 @@ impl TopicJob<'_> {
         }
         feed.table = Some(table);
         feed.quarantine = Some(quarantine);
+        feed.is_read = true;
         Ok(Round::Finished)
     }
 
@@ -195,7 +211,12 @@ impl TopicJob<'_> {
     async fn standing(&self, feed: &mut Feed, table: &Table) -> Result<Option<Standing>> {
         let settings = &self.job.world.settings;
         let name = self.source.name.clone();
-        let begin = settings.get("kafka.start").unwrap_or_default().to_owned();
+        let begin = if feed.was_missing {
+            "earliest"
+        } else {
+            settings.get("kafka.start").unwrap_or_default()
+        };
+        let begin = begin.to_owned();
         for asked in 1.. {
             if feed.consumer.is_none() {
                 feed.consumer = Some(Consumer::new(settings, &self.job.contract.name.to_string())?);
@@ -215,25 +236,47 @@ impl TopicJob<'_> {
                         &self.source.to_string(),
                     ));
                 }
+                feed.was_missing = true;
                 return Ok(None);
             };
             let known = known(table, self.source, topic.n_partitions).await?;
-            match offsets::start(&known, &topic.id, &bounds, &begin, self.accept_loss) {
+            let start = |accept| offsets::start(&known, &topic.id, &bounds, &begin, accept);
+            let start = start(false).or_else(|lost| {
+                let may_pass = lost.iter().any(|loss| matches!(loss, Loss::Beyond { .. }));
+                let is_final = !may_pass || asked >= END_ASKED_MAX;
+                let accepted = if is_final && self.accept_loss { start(true).ok() } else { None };
+                accepted.ok_or((lost, is_final))
+            });
+            match start {
                 Ok(start) => {
-                    let ends = bounds.iter().map(|bounds| bounds.end).collect();
-                    return Ok(Some(Standing { topic, start, ends }));
-                }
-                Err(lost) => {
-                    let may_pass = lost.iter().all(|loss| matches!(loss, Loss::Beyond { .. }));
-                    if !may_pass || asked >= END_ASKED_MAX {
-                        let table = self.job.contract.name.to_string();
-                        return Err(offsets::stop(&table, &self.source.to_string(), &lost));
+                    for loss in &start.lost {
+                        let table = &self.job.contract.name;
+                        let text = format!("{table}: accepted for {}: {loss}", self.source);
+                        self.job.world.remark(text);
                     }
+                    let ends = bounds.iter().map(|bounds| bounds.end).collect();
+                    return Ok(Some(Standing { start, ends }));
+                }
+                Err((lost, true)) => {
+                    let table = self.job.contract.name.to_string();
+                    return Err(offsets::stop(&table, &self.source.to_string(), &lost));
+                }
+                Err((_, false)) => {
+                    self.job.world.stop.check()?;
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 }
             }
         }
         Ok(None)
+    }
+
+    /// The `txn`s of all partitions, as the table has them when a round begins.
+    async fn seen(&self, table: &Table, lineage: &Lineage, n: usize) -> Result<Vec<Option<i64>>> {
+        let mut seen = Vec::new();
+        for (partition, _) in (0..).zip(0..n) {
+            seen.push(table.txn(&lineage.app(&self.source.to_string(), partition)).await?);
+        }
+        Ok(seen)
     }
 
     /// The `txn`s that would go forward, or that the table does not have yet: a partition without
@@ -260,11 +303,11 @@ impl TopicJob<'_> {
         feed: &mut Feed,
         table: &mut Table,
         quarantine: &mut Table,
-        progress: &Progress<'_>,
+        begun: &Begun<'_>,
         metadata: Option<Change>,
         total: &mut Total,
     ) -> Result<std::result::Result<Reached, Round>> {
-        let Progress { standing, next, lost } = progress;
+        let Begun { standing, next, seen, lost } = begun;
         let lineage = &standing.start.lineage;
         let decided = self.decided(table, quarantine, lineage, next).await?;
         let reader = &mut *feed;
@@ -273,26 +316,36 @@ impl TopicJob<'_> {
         });
         let (reached, staged) = staged.await?;
         let name = self.source.name.clone();
-        let topic = match blocking(feed, move |consumer| consumer.topic(&name)).await {
-            Ok(topic) => topic,
-            Err(error) if error.kind() == Kind::Retry => Some(standing.topic.clone()),
+        let id = match blocking(feed, move |consumer| consumer.topic(&name)).await {
+            // Gone is another one, too.
+            Ok(topic) => Some(topic.map(|topic| topic.id)),
+            Err(error) if error.kind() == Kind::Retry => None,
             Err(error) => {
                 table.discard(staged.rows).await;
                 quarantine.discard(staged.rejected).await;
                 return Err(error);
             }
         };
-        if topic.is_none_or(|topic| topic.is_another(&standing.topic)) {
+        if id.is_some_and(|id| id.is_none_or(|id| lineage.is_another(&id))) {
             // Made anew while it was read: nobody knows which records are whose.
+            self.job.world.remark(format!(
+                "{}: {} was deleted or made anew while it was read; what was read is dropped",
+                self.job.contract.name, self.source
+            ));
             table.discard(staged.rows).await;
             quarantine.discard(staged.rejected).await;
             return Ok(Err(Round::Again));
         }
         let txns = self.txns(table, lineage, &reached.next).await?;
-        if txns.is_empty() && metadata.is_none() {
+        if txns.is_empty() && metadata.is_none() && staged.is_empty() {
             return Ok(Ok(reached));
         }
-        let ready = Ready { staged, txns, info: self.info(next, &reached.next, lost), metadata };
+        let apps = (0..)
+            .zip(*seen)
+            .map(|(partition, seen)| (lineage.app(&self.source.to_string(), partition), *seen));
+        let seen = apps.collect();
+        let info = self.info(next, &reached.next, lost);
+        let ready = Ready { staged, txns, seen, info, metadata };
         if !self.job.settle(table, quarantine, ready, total).await? {
             return Ok(Err(Round::Lost));
         }
@@ -311,15 +364,15 @@ impl TopicJob<'_> {
         next: &[i64],
     ) -> Result<Decided> {
         let source = self.source.to_string();
-        let apps =
-            (0..).zip(next).map(|(partition, next)| (lineage.app(&source, partition), *next));
-        let apps: Vec<(String, i64)> = apps.collect();
-        if !self.job.is_ahead(quarantine, &apps, table).await? {
-            return Ok(Decided::default());
+        let mut ahead = Vec::new();
+        for (partition, next) in (0..).zip(next) {
+            let app = [(lineage.app(&source, partition), *next)];
+            if self.job.is_ahead(quarantine, &app, table).await? {
+                ahead.push((partition, *next));
+            }
         }
-        let from = next.iter().copied().min().unwrap_or(0);
-        let name = &self.job.contract.name;
-        quarantine::decided_from(quarantine, &self.job.query, name, &source, from).await
+        let (query, name) = (&self.job.query, &self.job.contract.name);
+        quarantine::decided_behind(quarantine, query, name, &lineage.source(&source), &ahead).await
     }
 
     /// Reads a batch from where the table is to where the partitions ended.
@@ -349,13 +402,14 @@ impl TopicJob<'_> {
             bytes: self.job.batch_bytes,
         };
         let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
+        let origin = Origin::topic(&name, standing.start.lineage.generation);
         blocking(feed, move |consumer| {
             if consumer.next().is_empty() {
                 let starts: Vec<i64> = batch.ranges.iter().map(|range| range.start).collect();
                 consumer.assign(&name, &starts)?;
             }
             let send = |chunk| chunks.blocking_send(chunk).is_ok();
-            consumer.read(&name, &batch, || stop.asked(), send)
+            consumer.read(origin, &batch, || stop.asked(), send)
         })
         .await
     }
@@ -376,10 +430,11 @@ impl TopicJob<'_> {
     }
 }
 
-/// Where a batch begins, and what was lost before it.
-struct Progress<'a> {
+/// Where a batch begins, what the table says of that, and what was lost before it.
+struct Begun<'a> {
     standing: &'a Standing,
     next: &'a [i64],
+    seen: &'a [Option<i64>],
     lost: &'a [Loss],
 }
 

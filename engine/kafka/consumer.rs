@@ -9,64 +9,18 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, Context};
-use super::raw::{self, Arrived, Queue, Topic};
-use crate::chunk::{Chunk, Origin, Record};
+use super::failure::{Severity, is_refusal, is_truncation, severity};
+use super::progress::{Batch, Outcome, Progress, Reached};
+use super::raw::{self, Failure, Queue, Topic};
+use crate::chunk::{Chunk, Origin};
 use crate::error::{Error, Result};
 use crate::offsets::Bounds;
 use crate::settings::Settings;
 
-/// Bytes of records that go to a worker at once.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Records that go to a worker at once, for very short ones.
-const CHUNK_RECORDS: usize = 1 << 15;
 /// Messages taken from the client at once.
 const DRAIN_MESSAGES: usize = 10_000;
 /// How long to wait for a drain to be full: what there is is worked on meanwhile.
 const DRAIN_WAIT: Duration = Duration::from_millis(10);
-
-/// What to read of one partition: offsets, the end excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The first.
-    pub start: i64,
-    /// The one behind the last.
-    pub end: i64,
-}
-
-/// What to read at once.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// By partition.
-    pub ranges: Vec<Range>,
-    /// Whether records behind an end are taken, too, when they come.
-    pub beyond: bool,
-    /// End the batch at about so many bytes of values.
-    pub bytes: u64,
-}
-
-/// Why a batch ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every partition is at its end.
-    Ended,
-    /// It is full, or somebody asked to stop: there is more.
-    Cut,
-    /// The brokers stopped answering.
-    Stalled,
-    /// The cluster no longer has the offset that the partition is at.
-    Gone,
-}
-
-/// How far a batch came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reached {
-    /// By partition: the offset to go on at.
-    pub next: Vec<i64>,
-    /// Bytes of values.
-    pub bytes: u64,
-    /// Why it ended.
-    pub outcome: Outcome,
-}
 
 /// A client that reads one topic.
 pub struct Consumer {
@@ -76,6 +30,8 @@ pub struct Consumer {
     brokers: String,
     group: String,
     timeout: Duration,
+    /// Whether this user may not use the group: then nobody is told.
+    no_group: bool,
     /// When the OAuth token must be replaced, if there is one.
     token_due: Option<Instant>,
     /// Where the partitions stand that are assigned: what comes next has this offset or a later one.
@@ -133,6 +89,7 @@ impl Consumer {
             brokers: settings.get("kafka.brokers").unwrap_or_default().to_owned(),
             group,
             timeout: Duration::from_millis(settings.duration_ms("kafka.timeout")?.unsigned_abs()),
+            no_group: false,
             token_due: has_token.then(Instant::now),
             next: Vec::new(),
         })
@@ -241,21 +198,22 @@ impl Consumer {
         Ok(())
     }
 
-    /// Reads a batch of the assigned partitions and hands its records on in chunks. Ends early if
-    /// nobody takes them, or `stop` says so.
+    /// Reads a batch of the assigned partitions and hands its records on in chunks, as those of
+    /// `origin`. Ends early if nobody takes them, or `stop` says so.
     ///
     /// # Errors
-    /// The client found a record that it cannot read.
+    /// The client found a record that it cannot read, or that brokers lost what was read.
     pub fn read(
         &mut self,
-        topic: &str,
+        origin: Origin,
         batch: &Batch,
         stop: impl Fn() -> bool,
         mut send: impl FnMut(Chunk) -> bool,
     ) -> Result<Reached> {
         self.refresh_token()?;
-        let mut progress = Progress::new(batch, &self.next, Origin::topic(topic));
-        let mut heard = Instant::now();
+        let place = origin.source.to_string();
+        let mut progress = Progress::new(batch, &self.next, origin);
+        let (mut heard, mut passed) = (Instant::now(), self.base.position().ok());
         let outcome = loop {
             if progress.n_open == 0 {
                 break Outcome::Ended;
@@ -265,29 +223,25 @@ impl Consumer {
             }
             let mut is_taken = true;
             let n = self.queue.drain(DRAIN_WAIT, |arrived| {
-                progress.take(&arrived);
+                progress.take(arrived);
                 is_taken = is_taken && (!progress.is_full() || progress.send(&mut send));
             });
-            if let Some((partition, code)) = progress.failure.take() {
-                match code {
-                    RDKafkaErrorCode::AutoOffsetReset
-                    | RDKafkaErrorCode::OffsetOutOfRange
-                    | RDKafkaErrorCode::LogTruncation => break Outcome::Gone,
-                    code if is_passing(code) => {}
-                    code => {
-                        return Err(Error::data(format!(
-                            "kafka:{topic}: partition {partition} cannot be read at offset {}",
-                            progress.position(partition)
-                        ))
-                        .caused_by(code)
-                        .hint("look at the broker's log: it may have lost or damaged data"));
-                    }
+            if let Some(failure) = progress.failure.take() {
+                match severity(&failure) {
+                    Severity::Passing => self.heed(&failure),
+                    Severity::Gone => break Outcome::Gone,
+                    Severity::Fatal => return Err(self.unreadable(&place, &failure)),
                 }
             }
             if n > 0 {
                 heard = Instant::now();
             } else if heard.elapsed() > self.timeout {
-                break Outcome::Stalled;
+                // The client passes over aborted records without a word.
+                let at = self.base.position().ok();
+                if at == passed {
+                    break Outcome::Stalled;
+                }
+                (heard, passed) = (Instant::now(), at);
             }
             if !is_taken {
                 break Outcome::Cut;
@@ -301,10 +255,42 @@ impl Consumer {
     /// Tells the group how far the table is. For lag tools: nobody here reads it, and a failure
     /// costs them a moment.
     pub fn tell_group(&self, topic: &str, next: &[i64]) {
+        if self.no_group {
+            return;
+        }
         let told = list(topic, next).and_then(|list| self.base.commit(&list, CommitMode::Async));
         if let Err(error) = told {
             tracing::debug!(topic, group = self.group, %error, "the group was not told");
         }
+    }
+
+    /// A failure that ends nothing; where the group is refused, nobody tells it any more.
+    fn heed(&mut self, failure: &Failure) {
+        tracing::debug!(code = %failure.code, reason = failure.reason, "kafka");
+        if failure.code == RDKafkaErrorCode::GroupAuthorizationFailed && !self.no_group {
+            self.no_group = true;
+            let (group, reason) = (&self.group, &failure.reason);
+            tracing::warn!(group, reason, "lag tools are not told how far lake is");
+        }
+    }
+
+    fn unreadable(&self, place: &str, failure: &Failure) -> Error {
+        let Failure { partition, offset, code, reason } = failure;
+        if is_refusal(*code) {
+            return self.no_answer(place, *code);
+        }
+        let partition = partition.unwrap_or(-1);
+        if is_truncation(failure) {
+            return Error::data(format!(
+                "{place}: partition {partition} was cut off, below what is read: brokers lost records"
+            ))
+            .caused_by(reason.clone())
+            .hint("other records may stand at the lost offsets now: compare the topic with the table before you run again, which goes on at the table's offset");
+        }
+        let at = if *offset < 0 { String::new() } else { format!(" at offset {offset}") };
+        Error::data(format!("{place}: partition {partition} cannot be read{at}"))
+            .caused_by(if reason.is_empty() { code.to_string() } else { reason.clone() })
+            .hint("mend the broker's log, for example from a replica; else delete the records up to the damage (kafka-delete-records), and go on with --accept-loss")
     }
 
     /// Messages are taken in a way that serves no events, so nobody would ask for a new token.
@@ -355,146 +341,4 @@ fn list(topic: &str, offsets: &[i64]) -> std::result::Result<TopicPartitionList,
         list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
     }
     Ok(list)
-}
-
-/// The cluster knows us, and says no.
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::UnsupportedSASLMechanism
-    )
-}
-
-/// The client will mend it by itself, or the next look at the topic says more.
-fn is_passing(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::BrokerNotAvailable
-            | RDKafkaErrorCode::CoordinatorNotAvailable
-            | RDKafkaErrorCode::FencedLeaderEpoch
-            | RDKafkaErrorCode::KafkaStorageError
-            | RDKafkaErrorCode::LeaderNotAvailable
-            | RDKafkaErrorCode::NetworkException
-            | RDKafkaErrorCode::NotCoordinator
-            | RDKafkaErrorCode::NotLeaderForPartition
-            | RDKafkaErrorCode::OffsetNotAvailable
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::ReplicaNotAvailable
-            | RDKafkaErrorCode::RequestTimedOut
-            | RDKafkaErrorCode::Resolve
-            | RDKafkaErrorCode::UnknownLeaderEpoch
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownTopicId
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-    )
-}
-
-/// How far a batch is, and the records that wait to be handed on.
-struct Progress<'a> {
-    batch: &'a Batch,
-    origin: Origin,
-    next: Vec<i64>,
-    /// Partitions that are not at their end yet.
-    n_open: usize,
-    bytes: u64,
-    buffer: Vec<u8>,
-    records: Vec<Record>,
-    failure: Option<(i32, RDKafkaErrorCode)>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(batch: &'a Batch, next: &[i64], origin: Origin) -> Self {
-        let n_open = next.iter().zip(&batch.ranges).filter(|(next, range)| **next < range.end);
-        Self {
-            batch,
-            origin,
-            n_open: n_open.count(),
-            next: next.to_vec(),
-            bytes: 0,
-            buffer: Vec::new(),
-            records: Vec::new(),
-            failure: None,
-        }
-    }
-
-    fn position(&self, partition: i32) -> i64 {
-        usize::try_from(partition).ok().and_then(|at| self.next.get(at)).copied().unwrap_or(-1)
-    }
-
-    fn take(&mut self, arrived: &Arrived<'_>) {
-        match *arrived {
-            Arrived::Record { partition, offset, time_ms, value } => {
-                if self.move_to(partition, offset, offset + 1) {
-                    self.push(partition, offset, time_ms, value);
-                }
-            }
-            Arrived::End { partition, offset } => {
-                self.move_to(partition, offset, offset);
-            }
-            Arrived::Failed { partition, code } => {
-                if self.failure.is_none_or(|(_, code)| is_passing(code)) {
-                    self.failure = Some((partition, code));
-                }
-            }
-        }
-    }
-
-    /// Moves a partition to `next`; `false` if what stands at `offset` is not of this batch. What
-    /// was fetched before a place was given comes with offsets before it: they are not ours.
-    fn move_to(&mut self, partition: i32, offset: i64, next: i64) -> bool {
-        let Some(at) = usize::try_from(partition).ok().filter(|at| *at < self.next.len()) else {
-            return false;
-        };
-        let end = self.batch.ranges.get(at).map_or(i64::MAX, |range| range.end);
-        let before = self.next[at];
-        if offset < before {
-            return false;
-        }
-        let is_ours = self.batch.beyond || offset < end;
-        // All before `offset` was delivered, so a partition that shows something at or behind its
-        // end is done, also where the last offsets before it hold no record.
-        self.next[at] = if is_ours { next } else { end.max(before) };
-        if before < end && self.next[at] >= end {
-            self.n_open -= 1;
-        }
-        is_ours
-    }
-
-    fn push(&mut self, partition: i32, offset: i64, time_ms: Option<i64>, value: Option<&[u8]>) {
-        let start = self.buffer.len();
-        let span = value.map(|value| {
-            self.buffer.extend_from_slice(value);
-            start..self.buffer.len()
-        });
-        self.bytes += value.map_or(0, |value| value.len() as u64);
-        self.records.push(Record {
-            partition: Some(partition),
-            position: offset,
-            record_ts_us: time_ms.map(|ms| ms.saturating_mul(1000)),
-            span,
-        });
-    }
-
-    fn is_full(&self) -> bool {
-        self.buffer.len() >= CHUNK_BYTES || self.records.len() >= CHUNK_RECORDS
-    }
-
-    /// Hands on what waits; `false` if nobody takes it any more.
-    fn send(&mut self, send: &mut impl FnMut(Chunk) -> bool) -> bool {
-        if self.records.is_empty() {
-            return true;
-        }
-        let bytes = std::mem::take(&mut self.buffer);
-        let records = std::mem::take(&mut self.records);
-        self.buffer.reserve(bytes.len().min(CHUNK_BYTES + (CHUNK_BYTES >> 2)));
-        self.records.reserve(records.len());
-        send(Chunk::records(self.origin.clone(), bytes, records))
-    }
 }

@@ -21,6 +21,7 @@ use rdkafka::producer::{
 };
 
 use super::client::{Context, config};
+use super::failure::is_refusal;
 use super::raw;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -259,15 +260,6 @@ impl Producer {
     fn brokers(&self) -> &str {
         self.settings.get("kafka.brokers").unwrap_or_default()
     }
-}
-
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::UnsupportedSASLMechanism
-    )
 }
 
 fn not_set_up(cause: KafkaError) -> Error {

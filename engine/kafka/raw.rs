@@ -27,7 +27,20 @@ pub(super) enum Arrived<'a> {
     /// Everything before `offset` was delivered, and there is no more for now.
     End { partition: i32, offset: i64 },
     /// The client says that something is wrong.
-    Failed { partition: i32, code: RDKafkaErrorCode },
+    Failed(Failure),
+}
+
+/// Something that is wrong with a partition, or with the client.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// The partition; `None` if it is none of them.
+    pub(super) partition: Option<i32>,
+    /// Where it is wrong; below 0 if that has no place.
+    pub(super) offset: i64,
+    /// What is wrong.
+    pub(super) code: RDKafkaErrorCode,
+    /// The same in words.
+    pub(super) reason: String,
 }
 
 /// The queue of a consumer, drained many messages at a time.
@@ -97,7 +110,14 @@ unsafe fn arrived<'a>(message: *mut rd::rd_kafka_message_t) -> Arrived<'a> {
             Arrived::Record { partition, offset: found.offset, time_ms, value }
         }
         RDKafkaErrorCode::PartitionEOF => Arrived::End { partition, offset: found.offset },
-        code => Arrived::Failed { partition, code },
+        code => {
+            // SAFETY: as above; of an error the value is a text.
+            let reason = (!found.payload.is_null())
+                .then(|| unsafe { slice::from_raw_parts(found.payload.cast::<u8>(), found.len) });
+            let reason = String::from_utf8_lossy(reason.unwrap_or_default()).into_owned();
+            let partition = (!found.rkt.is_null()).then_some(partition);
+            Arrived::Failed(Failure { partition, offset: found.offset, code, reason })
+        }
     }
 }
 
@@ -109,13 +129,6 @@ pub struct Topic {
     pub id: String,
     /// How many partitions it has.
     pub n_partitions: i32,
-}
-
-impl Topic {
-    /// Whether the cluster says that another topic is of the same name.
-    pub fn is_another(&self, other: &Self) -> bool {
-        !self.id.is_empty() && !other.id.is_empty() && self.id != other.id
-    }
 }
 
 /// Asks the cluster for a topic; `None` if there is none.

@@ -10,7 +10,7 @@ use crate::intake::Intake;
 use crate::quarantine::Decided;
 use crate::table::{Files, Table, Writer};
 
-use super::records::{Held, Records, origin};
+use super::records::{Held, Records, origin, time_us};
 use super::settled::Frontier;
 use super::{ROWS, Replay};
 
@@ -46,6 +46,7 @@ pub(super) async fn look(
         name: contract.name.to_string(),
         frontier: Frontier { contract, table, quarantine },
         intake: Intake::new(contract, checks, replay.pseudonyms.clone(), number)?,
+        number,
         writer: table.writer(contract)?,
         day: (contract.partition_by == ["_ingest_date"]).then(|| day_of(number)),
         n_bytes: 0,
@@ -69,6 +70,7 @@ struct Look<'a> {
     name: String,
     frontier: Frontier<'a>,
     intake: Intake,
+    number: i64,
     writer: Writer,
     /// The day that all rows come in on, if it splits the table into folders.
     day: Option<i32>,
@@ -129,8 +131,9 @@ impl Look<'_> {
             });
         }
         match origin {
-            Some(origin) if !records.is_empty() => {
+            Some((origin, generation)) if !records.is_empty() => {
                 let n_bytes = bytes.len() as u64;
+                self.intake.ingested_at_us = time_us(self.number, generation);
                 self.take(&Chunk::records(origin, bytes, records), n_bytes).await
             }
             _ => Ok(()),

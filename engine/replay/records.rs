@@ -19,8 +19,7 @@ use crate::error::{Error, Result};
 pub(super) const PLACE: &[&str] =
     &["table_name", "source", "partition", "position", "record_ts", "error_class"];
 
-/// Where a record stands in its source. The time tells records of a topic that was made anew from
-/// those of the old one.
+/// Where a record stands in its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) partition: Option<i32>,
@@ -91,6 +90,16 @@ impl Held {
     }
 }
 
+/// A replay's rows have its number as their time, in whole milliseconds. What is behind them says
+/// which generation of its topic a record is of: the table has no other place for that.
+pub(super) fn time_us(number: i64, generation: u32) -> i64 {
+    number + i64::from(generation.min(999))
+}
+
+fn generation(time_us: i64) -> u32 {
+    u32::try_from(time_us.rem_euclid(1000)).unwrap_or(0)
+}
+
 /// A set of records.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -121,13 +130,15 @@ impl Records {
         let partitions = column("_partition", &DataType::Int32)?;
         let positions = column("_offset", &DataType::Int64)?;
         let times = column("_record_ts", &time)?;
+        let ingested = column("_ingested_at", &time)?;
         let (topics, files) = (topics.as_string::<i32>(), files.as_string::<i32>());
         let partitions = partitions.as_primitive::<Int32Type>();
         let positions = positions.as_primitive::<Int64Type>();
         let times = times.as_primitive::<TimestampMicrosecondType>();
+        let ingested = ingested.as_primitive::<TimestampMicrosecondType>();
         for row in 0..rows.num_rows() {
             let origin = if topics.is_valid(row) {
-                Origin::topic(topics.value(row))
+                Origin::topic(topics.value(row), generation(ingested.value(row)))
             } else {
                 Origin::file(files.value(row), 0)
             };
@@ -142,11 +153,15 @@ impl Records {
     }
 }
 
-/// The origin that a `source` of quarantine names, as ingest had it.
-pub(super) fn origin(source: &str, time_us: Option<i64>) -> Option<Origin> {
+/// The origin that a `source` of quarantine names, as ingest had it, and the generation of its topic.
+pub(super) fn origin(source: &str, time_us: Option<i64>) -> Option<(Origin, u32)> {
     match source.split_once(':')? {
-        ("kafka", topic) => Some(Origin::topic(topic)),
-        ("folder", place) => Some(Origin::file(place, time_us.unwrap_or(0).div_euclid(1000))),
+        ("kafka", topic) => {
+            let (topic, generation) = topic.split_once('#').unwrap_or((topic, "0"));
+            let generation = generation.parse().ok()?;
+            Some((Origin::topic(topic, generation), generation))
+        }
+        ("folder", place) => Some((Origin::file(place, time_us.unwrap_or(0).div_euclid(1000)), 0)),
         _ => None,
     }
 }
@@ -175,14 +190,23 @@ mod tests {
     }
 
     /// The columns that the engine adds to a row, as far as they name a record.
-    fn taken(topic: Option<&str>, partition: Option<i32>, file: Option<&str>) -> RecordBatch {
+    fn taken(
+        topic: Option<(&str, u32)>,
+        partition: Option<i32>,
+        file: Option<&str>,
+    ) -> RecordBatch {
         let times = TimestampMicrosecondArray::from(vec![5]).with_timezone("UTC");
-        let names = ["_topic", "_partition", "_offset", "_record_ts", "_source_file"];
+        let ingested = time_us(7_000, topic.map_or(0, |(_, generation)| generation));
+        let ingested = TimestampMicrosecondArray::from(vec![ingested]).with_timezone("UTC");
+        let topic = topic.map(|(topic, _)| topic);
+        let names =
+            ["_topic", "_partition", "_offset", "_record_ts", "_ingested_at", "_source_file"];
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(vec![topic])),
             Arc::new(Int32Array::from(vec![partition])),
             Arc::new(Int64Array::from(vec![7])),
             Arc::new(times),
+            Arc::new(ingested),
             Arc::new(StringArray::from(vec![file])),
         ];
         let fields: Vec<Field> = names
@@ -196,12 +220,16 @@ mod tests {
     #[test]
     fn a_row_of_a_table_and_a_row_of_quarantine_are_the_same_record_or_not() {
         let mut records = Records::default();
-        records.add(&taken(Some("t"), Some(1), None)).unwrap();
+        records.add(&taken(Some(("t", 0)), Some(1), None)).unwrap();
+        records.add(&taken(Some(("u", 3)), Some(1), None)).unwrap();
         records.add(&taken(None, None, Some("t/a.json"))).unwrap();
-        assert_eq!(records.len(), 2);
+        assert_eq!(records.len(), 3);
         let cases = [
             (rejected("kafka:t", Some(1), Some(5)), true),
             (rejected("folder:t/a.json", None, Some(5)), true),
+            (rejected("kafka:t#1", Some(1), Some(5)), false),
+            (rejected("kafka:u", Some(1), Some(5)), false),
+            (rejected("kafka:u#3", Some(1), Some(5)), true),
             (rejected("kafka:t", Some(0), Some(5)), false),
             (rejected("kafka:t", Some(1), Some(6)), false),
             (rejected("kafka:t", Some(1), None), false),
@@ -239,12 +267,15 @@ mod tests {
 
     #[test]
     fn an_origin_is_what_ingest_had() {
-        let file = origin("folder:events/a:b.json", Some(5_000)).unwrap();
+        let (file, _) = origin("folder:events/a:b.json", Some(5_000)).unwrap();
         assert_eq!(&*file.source, "folder:events/a:b.json");
         assert_eq!(file.file.as_deref(), Some("events/a:b.json"));
         assert_eq!(file.file_ts_us, Some(5_000));
-        let topic = origin("kafka:events", None).unwrap();
-        assert_eq!((&*topic.source, topic.topic.as_deref()), ("kafka:events", Some("events")));
+        for (source, expected) in [("kafka:events", 0), ("kafka:events#2", 2)] {
+            let (topic, generation) = origin(source, None).unwrap();
+            assert_eq!((&*topic.source, topic.topic.as_deref()), (source, Some("events")));
+            assert_eq!(generation, expected);
+        }
         assert!(origin("pigeon:events", None).is_none());
     }
 }

@@ -6,8 +6,7 @@
 
 use crate::contract::Contract;
 use crate::error::Result;
-use crate::offsets::Lineage;
-use crate::table::{TOPIC_PROPERTY, Table};
+use crate::table::Table;
 
 use super::records::Place;
 
@@ -21,8 +20,8 @@ pub(super) struct Frontier<'a> {
 impl Frontier<'_> {
     /// The source of a record that ingest has yet to settle; `None` if it has.
     pub(super) async fn unsettled(&self, source: &str, place: &Place) -> Result<Option<String>> {
-        if let Some(topic) = source.strip_prefix("kafka:") {
-            let unsettled = self.is_unsettled(source, topic, place).await?;
+        if source.starts_with("kafka:") {
+            let unsettled = self.is_unsettled(source, place).await?;
             return Ok(unsettled.then(|| source.to_owned()));
         }
         for folder in self.folders(source) {
@@ -33,20 +32,12 @@ impl Frontier<'_> {
         Ok(None)
     }
 
-    /// Whether a record of a topic stands where quarantine is ahead. A topic that was made anew is
-    /// counted under a new number, of which quarantine may know before the table does.
-    async fn is_unsettled(&self, source: &str, topic: &str, place: &Place) -> Result<bool> {
-        let noted = self.table.property(&format!("{TOPIC_PROPERTY}{topic}"))?;
-        let generation = noted.map_or(0, |noted| Lineage::parse(&noted).generation);
-        for generation in [generation, generation + 1] {
-            let lineage = Lineage { id: String::new(), generation };
-            let app = lineage.app(source, place.partition.unwrap_or(0));
-            let next = self.table.txn(&app).await?.unwrap_or(0);
-            if place.position >= next && self.is_ahead(&app).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Whether a record of a topic stands where quarantine is ahead.
+    async fn is_unsettled(&self, source: &str, place: &Place) -> Result<bool> {
+        // Both have the generation of the topic in the same place.
+        let app = format!("{source}/{}", place.partition.unwrap_or(0));
+        let next = self.table.txn(&app).await?.unwrap_or(0);
+        Ok(place.position >= next && self.is_ahead(&app).await?)
     }
 
     /// The folder of a file as the contract names it. If it names none any more, it was one of

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::time::Duration;
 
+use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
@@ -31,8 +32,9 @@ pub struct Commit {
     pub remove: BTreeSet<String>,
     /// How far each application has come: its id and version.
     pub txns: Vec<(String, i64)>,
-    /// Whether the commit is lost if a `txn` would not go forward: for records, which come once.
-    pub once: bool,
+    /// What was seen of `txn`s when this was read, for records, which come once: the commit is lost
+    /// unless they are still so.
+    pub seen: Vec<(String, Option<i64>)>,
     /// What the commit info says besides.
     pub info: Map<String, Value>,
     /// A change of columns or properties.
@@ -64,18 +66,14 @@ impl Table {
     /// # Errors
     /// The store failed, several times in a row.
     pub async fn commit(&mut self, commit: Commit) -> Result<(Outcome, Option<Files>)> {
-        for (app, version) in &commit.txns {
-            if commit.once && self.txn(app).await?.is_some_and(|last| last >= *version) {
-                return Ok((Outcome::Lost, Some(commit.files)));
-            }
-        }
-        if !self.holds(&commit.remove)? {
+        // This handle may have moved on since, also past others' commits.
+        if !self.is_as_seen(&commit.seen).await? || !self.holds(&commit.remove)? {
             return Ok((Outcome::Lost, Some(commit.files)));
         }
         let id = uuid::Uuid::new_v4().to_string();
         let base = self.version();
         let fence = self.txn(FENCE).await?.unwrap_or(0) + 1;
-        let mut attempt = 0;
+        let (mut attempt, mut may_arrive) = (0, false);
         loop {
             let error = match self.try_commit(&commit, &id, fence).await {
                 Ok(version) => {
@@ -87,7 +85,10 @@ impl Table {
                     self.checkpoint(version).await;
                     return Ok((Outcome::Committed(version), None));
                 }
-                Err(error) => error,
+                Err(cause) => {
+                    may_arrive |= self.may_arrive(&cause);
+                    translate(format!("cannot commit to {}", self.name), cause)
+                }
             };
             let mut fresh = self.clone();
             fresh.reload().await?;
@@ -98,13 +99,11 @@ impl Table {
             }
             if fresh.overtaken(&commit, self).await? {
                 *self = fresh;
-                return Ok((Outcome::Lost, Some(commit.files)));
+                return Ok((Outcome::Lost, (!may_arrive).then_some(commit.files)));
             }
             attempt += 1;
             if attempt == ATTEMPTS {
-                // A remote store may yet carry out a write whose answer was lost, and the commit
-                // would name files that are gone: they stay, and belong to no version at worst.
-                if self.delta.table_url().scheme() == "file" {
+                if !may_arrive {
                     self.discard(commit.files).await;
                 }
                 return Err(error);
@@ -114,13 +113,26 @@ impl Table {
         }
     }
 
-    async fn try_commit(&self, commit: &Commit, id: &str, fence: i64) -> Result<u64> {
+    /// Whether a write that failed may yet be carried out: its answer was lost, or is late. Then the
+    /// commit would name files that are gone, so they stay, and belong to no version at worst.
+    fn may_arrive(&self, cause: &DeltaTableError) -> bool {
+        use DeltaTableError::{Transaction, VersionAlreadyExists};
+        let is_refused = matches!(cause, Transaction { .. } | VersionAlreadyExists(_));
+        !is_refused && self.delta.table_url().scheme() != "file"
+    }
+
+    async fn try_commit(
+        &self,
+        commit: &Commit,
+        id: &str,
+        fence: i64,
+    ) -> Result<u64, DeltaTableError> {
         let mut actions: Vec<Action> = Vec::new();
         if let Some(metadata) = &commit.metadata {
             actions.push((**metadata).clone());
         }
         if commit.rewrites() {
-            let files = self.state()?.log_data().into_iter();
+            let files = self.delta.snapshot()?.log_data().into_iter();
             let files =
                 files.filter(|file| commit.replace || commit.remove.contains(&*file.path()));
             actions.extend(files.map(|file| Action::Remove(file.remove_action(true))));
@@ -141,14 +153,13 @@ impl Table {
             .with_metadata(info)
             .with_application_transactions(txns);
         let mode = if commit.rewrites() { SaveMode::Overwrite } else { SaveMode::Append };
-        let partition_by = Some(self.state()?.metadata().partition_columns().to_vec());
+        let state = self.delta.snapshot()?;
+        let partition_by = Some(state.metadata().partition_columns().to_vec());
         let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
         let finished = CommitBuilder::from(properties)
             .with_actions(actions)
-            .build(Some(self.state()?), self.delta.log_store(), operation)
-            .await;
-        let finished = finished
-            .map_err(|cause| translate(format!("cannot commit to {}", self.name), cause))?;
+            .build(Some(state), self.delta.log_store(), operation)
+            .await?;
         Ok(finished.version())
     }
 
@@ -161,6 +172,16 @@ impl Table {
             }
         }
         Ok(None)
+    }
+
+    /// Whether these `txn`s are what they were, as this handle sees the table.
+    pub async fn is_as_seen(&self, seen: &[(String, Option<i64>)]) -> Result<bool> {
+        for (app, version) in seen {
+            if self.txn(app).await? != *version {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether all these files are in this version.
@@ -191,7 +212,7 @@ impl Table {
                 return Ok(true);
             }
         }
-        Ok(false)
+        Ok(!self.is_as_seen(&commit.seen).await?)
     }
 
     /// Writes a checkpoint when it is due. A checkpoint that fails costs time later, not rows.
@@ -230,5 +251,44 @@ impl Outcome {
                     .hint("nothing is lost; run again, or leave it to the other run"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::super::StoreOptions;
+    use super::*;
+    use crate::contract::{TableName, parse};
+
+    /// Records that were read from offset `seen` to `next`.
+    fn records(seen: Option<i64>, next: i64) -> Commit {
+        let app = "kafka:t/0".to_owned();
+        Commit { seen: vec![(app.clone(), seen)], txns: vec![(app, next)], ..Commit::default() }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_read_before_others_went_on_is_lost_whatever_the_handle_sees() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = Url::from_directory_path(folder.path()).unwrap();
+        let text = "-- One row is a record.\nCREATE TABLE bronze.t (a BIGINT COMMENT 'a');";
+        let contract = parse(&TableName::new("bronze", "t"), "t.sql", text).unwrap();
+        let mut ours = Table::create(&contract, &url, &StoreOptions::new()).await.unwrap();
+        let mut theirs = ours.clone();
+
+        let (outcome, _) = ours.commit(records(None, 10)).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed(1));
+        // Read on the same snapshot, and slower.
+        let (outcome, _) = theirs.commit(records(None, 12)).await.unwrap();
+        assert_eq!(outcome, Outcome::Lost);
+
+        // The handle moves on past a commit that our reader knows nothing of.
+        theirs.commit(records(Some(10), 20)).await.unwrap();
+        ours.reload().await.unwrap();
+        let (outcome, _) = ours.commit(records(Some(10), 30)).await.unwrap();
+        assert_eq!(outcome, Outcome::Lost);
+        let (outcome, _) = ours.commit(records(Some(20), 30)).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed(3));
     }
 }

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use engine::chunk::{Body, Chunk};
+use engine::chunk::{Body, Chunk, Origin};
 use engine::kafka::{Batch, Consumer, Outcome, Range};
 use engine::settings::{Settings, environment};
 
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         true
     };
-    let reached = consumer.read(&topic, &batch, || false, count_and_drop)?;
+    let reached = consumer.read(Origin::topic(&topic, 0), &batch, || false, count_and_drop)?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds()? - cpu_before);
     if reached.outcome != Outcome::Ended {
         return Err(format!("not read to its end: {reached:?}").into());

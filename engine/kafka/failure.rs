@@ -1,0 +1,70 @@
+//! What errors of librdkafka mean for a batch: most pass by themselves.
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::raw::Failure;
+
+/// The cluster knows us, and says no.
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+    )
+}
+
+/// What a failure means for a batch, from the lightest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    Passing,
+    Gone,
+    Fatal,
+}
+
+pub(super) fn severity(failure: &Failure) -> Severity {
+    match failure.code {
+        // It is about the group, which nobody here reads.
+        _ if failure.partition.is_none() => Severity::Passing,
+        code if is_passing(code) => Severity::Passing,
+        _ if is_truncation(failure) => Severity::Fatal,
+        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Severity::Gone,
+        _ => Severity::Fatal,
+    }
+}
+
+/// The brokers' log ends before what was read of it, and may have grown again: offsets tell nothing.
+pub(super) fn is_truncation(failure: &Failure) -> bool {
+    failure.code == RDKafkaErrorCode::LogTruncation
+        || (failure.code == RDKafkaErrorCode::AutoOffsetReset
+            && failure.reason.to_ascii_lowercase().contains("truncation"))
+}
+
+/// The client will mend it by itself, or the next look at the topic says more.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::BrokerNotAvailable
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::KafkaStorageError
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::NetworkException
+            | RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::ReplicaNotAvailable
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicId
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+    )
+}
