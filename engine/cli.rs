@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use engine::error::{Error, Kind, Result};
@@ -171,6 +172,7 @@ async fn interruptible(arguments: Arguments) -> Result<()> {
         stop.ask();
         say("finishing what is begun; Ctrl-C again gives up");
         interrupt().await;
+        GIVEN_UP.store(true, Ordering::SeqCst);
     };
     tokio::select! {
         result = dispatch(arguments, stop.clone()) => result,
@@ -236,13 +238,17 @@ fn log_to_stderr(global: &Global) {
     }
 }
 
+/// Set by the second Ctrl-C: what breaks because the rest is gone is no news.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
 /// A panic is a bug, and is reported in a line. delta-rs panics, and catches it, when it gives up
 /// an upload that has failed already: that is no news.
 fn report_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or("", |location| location.file());
-        if !place.ends_with("object_store-0.13.2/src/buffered.rs") {
+        let is_caught = place.ends_with("object_store-0.13.2/src/buffered.rs");
+        if !is_caught && !GIVEN_UP.load(Ordering::SeqCst) {
             default(panic);
         }
     }));

@@ -1,6 +1,6 @@
 //! The only reader of the time.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 /// Tells the time, or a fixed time in tests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,12 @@ impl Clock {
     /// Milliseconds since 1970-01-01 UTC.
     pub fn now_ms(self) -> i64 {
         self.now_us().div_euclid(1000)
+    }
+
+    /// The time of day, to the second, for messages: `16:41:02Z`.
+    pub fn time_of_day(self) -> String {
+        let time = DateTime::from_timestamp_micros(self.now_us()).unwrap_or_default();
+        time.format("%H:%M:%SZ").to_string()
     }
 }
 

@@ -19,13 +19,14 @@ use crate::rowcheck::RowChecks;
 use crate::table::{Change, Commit, Evolution, Outcome, Table};
 use crate::world::{Event, Failures, Step, StepResult, World};
 
+mod feed;
 mod folder;
 mod stage;
 mod topic;
 
+use feed::Feed;
 use stage::{Staged, Staging};
-use topic::Feed;
-pub(crate) use topic::known;
+pub use topic::noted;
 
 /// A run that loses this many rounds in a row leaves the table to the others.
 const LOST_ROUNDS_MAX: u32 = 5;
@@ -47,7 +48,7 @@ pub struct Feeds(HashMap<(TableName, String), Feed>);
 impl Feeds {
     /// Closes all connections: they hold what they fetched ahead.
     pub async fn close(&mut self) {
-        futures::future::join_all(self.0.drain().map(|(_, feed)| feed.close())).await;
+        futures::future::join_all(self.0.values_mut().map(Feed::close)).await;
     }
 }
 

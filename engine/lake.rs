@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{error, io, iter};
 
 use object_store::memory::InMemory;
@@ -9,9 +10,9 @@ use object_store::{ObjectStore, PutMode, PutOptions};
 use url::Url;
 
 use crate::contract::{Contract, TableName};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
-use crate::table::{StoreOptions, Table, open_store};
+use crate::table::{StoreOptions, Table, open_store, with_store_hint};
 
 /// An object that can be created once: a store where that works again overwrites.
 const MARKER: &str = "put-if-absent";
@@ -19,6 +20,9 @@ const MARKER_TEXT: &str = "\
 Every run of lake tries to create this object, and must be told that it is there already:
 a store that overwrites it instead would lose commits. Leave it here.
 ";
+
+/// Tries of a request to a remote store whose connection may have broken off.
+const TRIES: u32 = 3;
 
 /// The root of a lake and the landing place of its files.
 #[derive(Clone, Debug)]
@@ -53,7 +57,13 @@ impl Lake {
         if Self::missing_folder(&self.table_url(name)?) {
             return Ok(None);
         }
-        Table::open(name, &self.table_url(name)?, &self.options, None).await
+        let mut tries = 0;
+        loop {
+            match Table::open(name, &self.table_url(name)?, &self.options, None).await {
+                Err(error) if self.may_pass(&error, &mut tries).await => {}
+                opened => return opened,
+            }
+        }
     }
 
     /// Opens a table at a version.
@@ -64,12 +74,28 @@ impl Lake {
 
     /// Opens a table, making it first if it is not there.
     pub async fn open_or_create(&self, contract: &Contract) -> Result<Table> {
-        if let Some(table) = self.table(&contract.name).await? {
-            return Ok(table);
+        let mut tries = 0;
+        loop {
+            if let Some(table) = self.table(&contract.name).await? {
+                return Ok(table);
+            }
+            let url = self.table_url(&contract.name)?;
+            Self::make_folder(&url)?;
+            match Table::create(contract, &url, &self.options).await {
+                Err(error) if self.may_pass(&error, &mut tries).await => {}
+                made => return made,
+            }
         }
-        let url = self.table_url(&contract.name)?;
-        Self::make_folder(&url)?;
-        Table::create(contract, &url, &self.options).await
+    }
+
+    /// Whether an error may be another's next time, after a moment: of a remote store, a few times.
+    async fn may_pass(&self, error: &Error, tries: &mut u32) -> bool {
+        *tries += 1;
+        let may = *tries < TRIES && error.kind() == Kind::Retry && self.local_root().is_none();
+        if may {
+            tokio::time::sleep(Duration::from_millis(300) * *tries).await;
+        }
+        may
     }
 
     /// The store of our own files under the root, rooted at `<root>/_lake`.
@@ -97,7 +123,13 @@ impl Lake {
         let place = self
             .local_root()
             .map_or_else(|| self.root.to_string(), |root| root.to_string_lossy().into_owned());
-        refuse_unsafe(self.own_store()?.as_ref(), &place).await
+        let mut tries = 0;
+        loop {
+            match refuse_unsafe(self.own_store()?.as_ref(), &place).await {
+                Err(error) if self.may_pass(&error, &mut tries).await => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// The store of a folder below the landing place; `None` if there is no such folder.
@@ -182,7 +214,6 @@ async fn refuse_unsafe(store: &dyn ObjectStore, place: &str) -> Result<()> {
 }
 
 fn not_written(place: &str, cause: object_store::Error) -> Error {
-    use object_store::Error::{PermissionDenied, Unauthenticated};
     let what = format!("cannot write below {place}");
     let first: &(dyn error::Error + 'static) = &cause;
     let chain = iter::successors(Some(first), |&error| error.source());
@@ -190,18 +221,12 @@ fn not_written(place: &str, cause: object_store::Error) -> Error {
     if let Some(kind) = kind.last() {
         return Error::io(what, io::Error::new(kind, cause.to_string()));
     }
-    let error = Error::retry(what);
-    let error = if matches!(cause, PermissionDenied { .. } | Unauthenticated { .. }) {
-        error.hint("give this user permission to read, write and delete there, then run again")
-    } else {
-        error
-    };
-    error.caused_by(cause)
+    with_store_hint(Error::retry(what), &cause).caused_by(cause)
 }
 
 /// Scratch folders of runs that were killed: nobody works in one for a day.
 fn remove_stale(parent: &Path) {
-    let day = std::time::Duration::from_hours(24);
+    let day = Duration::from_hours(24);
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > day)) {
@@ -220,9 +245,18 @@ fn place(settings: &Settings, name: &str) -> Result<Url> {
             .ok()
             .and_then(|path| Url::from_directory_path(path).ok())
     };
-    url.filter(|url| matches!(url.scheme(), "file" | "s3" | "s3a")).ok_or_else(|| {
+    url.filter(is_place).ok_or_else(|| {
         Error::usage(format!("setting `{name}`: `{text}` is no folder and no s3://bucket/prefix"))
+            .hint("a prefix has no ? and no #, and user and password stand elsewhere")
     })
+}
+
+fn is_place(url: &Url) -> bool {
+    let is_bucket = url.host_str().is_some_and(|host| !host.is_empty())
+        && url.username().is_empty()
+        && url.password().is_none();
+    let is_whole = url.query().is_none() && url.fragment().is_none();
+    is_whole && (url.scheme() == "file" || (is_bucket && matches!(url.scheme(), "s3" | "s3a")))
 }
 
 fn join(base: &Url, path: &str) -> Result<Url> {
@@ -351,6 +385,15 @@ mod tests {
         assert_eq!(error.exit_code(), 75);
         let report = error.report();
         assert!(report.contains("not you") && report.contains("permission"), "{report}");
+    }
+
+    #[test]
+    fn a_place_is_a_folder_or_a_prefix_and_nothing_more() {
+        let is_place = |text: &str| Url::parse(text).is_ok_and(|url| is_place(&url));
+        assert!(is_place("s3://bucket/a/b/") && is_place("file:///data/lake/"));
+        for text in ["s3://b/x#1/", "s3://b/x?1/", "s3:///x/", "s3://me:pass@b/x/", "ftp://b/"] {
+            assert!(!is_place(text), "{text}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::contract::TableName;
 use crate::error::{Error, Result};
 
 /// What a partition holds now.
@@ -79,8 +80,8 @@ pub enum Loss {
     Deleted { partition: i32, next: i64, low: i64 },
     /// The partition ends before the place that the table has read to: it was cut off.
     Beyond { partition: i32, next: i64, end: i64 },
-    /// The topic was deleted and made anew.
-    Remade { was: String, is: String },
+    /// The topic was deleted and made anew; of the old one the table has what is before `next`.
+    Remade { was: String, is: String, next: Vec<Option<i64>> },
 }
 
 impl fmt::Display for Loss {
@@ -95,9 +96,10 @@ impl fmt::Display for Loss {
                 f,
                 "partition {partition}: the table has read up to offset {next}, and the partition ends at {end}"
             ),
-            Self::Remade { was, is } => write!(
+            Self::Remade { was, is, next } => write!(
                 f,
-                "the topic was deleted and made anew (its id was {was}, and is {is}): what was in the old one and not read is gone"
+                "the topic was deleted and made anew (its id was {was}, and is {is}): of the old one is gone what was {}",
+                unread(next)
             ),
         }
     }
@@ -131,13 +133,16 @@ pub fn start(
         return Ok(Start { lineage, offsets: begin.to_vec(), lost: Vec::new() });
     };
     let lost: Vec<Loss> = if lineage.is_another(id) {
-        vec![Loss::Remade { was: lineage.id.clone(), is: id.to_owned() }]
+        let next = known.next.clone();
+        vec![Loss::Remade { was: lineage.id.clone(), is: id.to_owned(), next }]
     } else {
-        let partitions = (0..).zip(bounds).zip(known.next.iter().chain(std::iter::repeat(&None)));
-        partitions
-            .filter_map(|((partition, bounds), next)| {
-                let next = next.unwrap_or(0);
-                let Bounds { low, end } = *bounds;
+        // A partition that is not there any more holds nothing.
+        let nothing = Bounds { low: 0, end: 0 };
+        (0..bounds.len().max(known.next.len()))
+            .zip(0..)
+            .filter_map(|(at, partition)| {
+                let next = known.next.get(at).copied().flatten().unwrap_or(0);
+                let Bounds { low, end } = bounds.get(at).copied().unwrap_or(nothing);
                 match () {
                     () if next < low => Some(Loss::Deleted { partition, next, low }),
                     () if next > end => Some(Loss::Beyond { partition, next, end }),
@@ -161,24 +166,37 @@ pub fn start(
     Ok(Start { lineage: Lineage { id, generation }, offsets, lost })
 }
 
+/// Where the records stood that a table never read, if there were any.
+fn unread(next: &[Option<i64>]) -> String {
+    let places = (0..).zip(next).filter_map(|(partition, next): (i32, _)| {
+        next.map(|next| format!("at offset {next} and behind in partition {partition}"))
+    });
+    places.collect::<Vec<_>>().join(", ")
+}
+
 /// The loud stop: what is lost, and the ways out.
-pub fn stop(table: &str, source: &str, lost: &[Loss]) -> Error {
+pub fn stop(table: &TableName, source: &str, lost: &[Loss]) -> Error {
     let mut text = format!("{table}: records of {source} are lost");
     for loss in lost {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {loss}");
     }
     Error::data(text).hint(format!(
-        "if the records exist elsewhere, bring them back first (a backup, a longer retention, the old topic under another name as a further source); to go on without them, run once: lake run bronze --accept-loss {source}"
+        "if the records exist elsewhere, bring them back first (a backup, a longer retention, the old topic under another name as a further source); to go on without them, run once: lake run {} --accept-loss {source}",
+        table.layer
     ))
 }
 
 /// The loud stop for a topic that the table has read and the cluster no longer has.
-pub fn gone(table: &str, source: &str) -> Error {
-    Error::data(format!("{table}: {source} is gone: the table has read it, and the cluster has no such topic"))
-        .hint(format!(
-            "bring it back; or take it out of the table's lake.source; to go on without it for now: lake run bronze --accept-loss {source}"
-        ))
+pub fn gone(table: &TableName, source: &str, known: &Known) -> Error {
+    Error::data(format!(
+        "{table}: {source} is gone: the cluster has no such topic, and the table has not what was {}",
+        unread(&known.next)
+    ))
+    .hint(format!(
+        "bring it back; or take it out of the table's lake.source; to go on without it for now: lake run {} --accept-loss {source}",
+        table.layer
+    ))
 }
 
 #[cfg(test)]
@@ -208,12 +226,15 @@ mod tests {
     fn what_is_deleted_cut_off_or_made_anew_is_a_loss_that_is_named() {
         let deleted = start(&known("A", &[Some(3), Some(0)]), "A", &HELD, &[], false).unwrap_err();
         assert_eq!(deleted, [Loss::Deleted { partition: 0, next: 3, low: 10 }]);
-        let error = stop("bronze.t", "kafka:t", &deleted);
+        let error = stop(&TableName::new("bronze", "t"), "kafka:t", &deleted);
         assert!(error.to_string().contains("offsets 3 to 9 are gone"), "{error}");
         let beyond = start(&known("A", &[Some(20), Some(9)]), "A", &HELD, &[], false).unwrap_err();
         assert_eq!(beyond, [Loss::Beyond { partition: 1, next: 9, end: 7 }]);
         let remade = start(&known("A", &[Some(20), Some(7)]), "B", &HELD, &[], false).unwrap_err();
-        assert_eq!(remade, [Loss::Remade { was: "A".to_owned(), is: "B".to_owned() }]);
+        let text = stop(&TableName::new("bronze", "t"), "kafka:t", &remade).to_string();
+        assert!(text.contains("was A, and is B") && text.contains("at offset 20 and"), "{text}");
+        let fewer = start(&known("", &[Some(20), Some(7), Some(4)]), "", &HELD, &[], false);
+        assert_eq!(fewer.unwrap_err(), [Loss::Beyond { partition: 2, next: 4, end: 0 }]);
         // A partition that grew up unseen and lost records before it was looked at.
         let low = [HELD[0], Bounds { low: 2, end: 7 }];
         assert!(start(&known("A", &[Some(20)]), "A", &low, &[], false).is_err());

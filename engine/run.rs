@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::contract::TableName;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ingest::{Feeds, Look, ingest};
 use crate::plan::{Plan, plan};
 use crate::query::limits;
 use crate::refresh::{Pins, refresh};
-use crate::world::{Failures, Step, World};
+use crate::world::{Event, Failures, Step, World};
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,10 @@ pub struct Request {
     pub accept_loss: Vec<String>,
 }
 
+/// A run that goes on is tried again for so long after it last went well.
+const OUTAGE_MAX: Duration = Duration::from_mins(5);
+/// The longest wait between two tries.
+const RETRY_MAX: Duration = Duration::from_secs(15);
 /// How often a run that waits looks whether it is asked to stop.
 const STOP_ASKED: Duration = Duration::from_millis(100);
 
@@ -40,7 +44,7 @@ pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
 /// Does what is due, again and again, until somebody asks to stop.
 ///
 /// # Errors
-/// As [`run`]; and `Interrupted` when it was asked to stop, once all that was begun is committed.
+/// As [`run`], but what may pass ends it only after five minutes; and `Interrupted` when it was asked to stop, once all that was begun is committed.
 pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let plan = prepare(world, request).await?;
     let mut full_refresh = request.full_refresh;
@@ -48,14 +52,33 @@ pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let mut feeds = Feeds::default();
     let interval_ms = world.settings.duration_ms("ingest.interval")?.unsigned_abs();
     let interval = Duration::from_millis(interval_ms);
+    let mut whole = None;
+    let (mut failing, mut wait) = (false, interval);
     let ended = loop {
         let began = Instant::now();
-        if let Err(error) = carry_out(world, &plan, full_refresh, &look, &mut feeds).await {
-            break error;
+        match carry_out(world, &plan, full_refresh, &look, &mut feeds).await {
+            Ok(_) => {
+                if failing {
+                    world.remark(format!("{} it goes well again", world.clock.time_of_day()));
+                }
+                whole = Some(Instant::now());
+                (full_refresh, failing, wait) = (false, false, interval);
+            }
+            // It went well before, so it may again: a store or a broker is away for a while.
+            Err(error)
+                if error.kind() == Kind::Retry
+                    && whole.is_some_and(|whole| whole.elapsed() < OUTAGE_MAX) =>
+            {
+                if !failing {
+                    world.tell(&Event::Failed(error.report()));
+                    world.remark(format!("{} trying again", world.clock.time_of_day()));
+                }
+                failing = true;
+                wait = (wait * 2).min(RETRY_MAX).max(interval);
+            }
+            Err(error) => break error,
         }
-        full_refresh = false;
-        while let Some(left) = interval.checked_sub(began.elapsed()).filter(|_| !world.stop.asked())
-        {
+        while let Some(left) = wait.checked_sub(began.elapsed()).filter(|_| !world.stop.asked()) {
             tokio::time::sleep(left.min(STOP_ASKED)).await;
         }
         if let Err(error) = world.stop.check() {

@@ -124,6 +124,7 @@ impl Settings {
                 values.insert(key.name, (value.clone(), Origin::Env(variable)));
             }
         }
+        check_endpoints(env)?;
         let settings = Self { project: project.to_owned(), values };
         settings.validate()?;
         Ok(settings)
@@ -138,6 +139,9 @@ impl Settings {
     pub fn list(&self) -> Vec<(&'static Key, Option<String>, Origin)> {
         let shown = |key: &'static Key| match self.values.get(key.name) {
             Some((_, origin)) if key.secret => (key, Some("(set)".to_owned()), origin.clone()),
+            Some((value, origin)) if key.name == "kafka.options" => {
+                (key, Some(without_secrets(value)), origin.clone())
+            }
             Some((value, origin)) => (key, Some(value.clone()), origin.clone()),
             None => (key, None, Origin::Default),
         };
@@ -198,7 +202,9 @@ impl Settings {
 
     fn validate(&self) -> Result<()> {
         for name in ["query.memory", "ingest.batch_size", "kafka.memory"] {
-            self.bytes(name)?;
+            if self.bytes(name)? == 0 {
+                return Err(Error::usage(format!("setting `{name}`: nothing fits in 0 bytes")));
+            }
         }
         for name in ["ingest.interval", "kafka.timeout"] {
             self.duration_ms(name)?;
@@ -209,6 +215,36 @@ impl Settings {
                 .hint("use an IANA name, as in Europe/Paris")
         })
     }
+}
+
+/// The store's client breaks where the address of an endpoint is none.
+fn check_endpoints(env: &BTreeMap<String, String>) -> Result<()> {
+    for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"] {
+        let Some(text) = env.get(name).filter(|text| !text.is_empty()) else { continue };
+        let url = url::Url::parse(text).ok().filter(url::Url::has_host);
+        if url.is_none_or(|url| !matches!(url.scheme(), "http" | "https")) {
+            return Err(Error::usage(format!("{name}: `{text}` is no address of a store"))
+                .hint("write it with its scheme, as in http://localhost:9000"));
+        }
+    }
+    Ok(())
+}
+
+/// The properties of `kafka.options`; of those that may be secrets, only that they are set.
+fn without_secrets(options: &str) -> String {
+    let shown = options.split(',').map(|option| match option.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}=(set)"),
+        Some(_) => option.to_owned(),
+        // Part of a value with a comma in it, at best.
+        None => "…".to_owned(),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+/// Whether a property of librdkafka is a secret, as its name says.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "secret", ".pem", "oauthbearer.config"].iter().any(|part| name.contains(part))
 }
 
 /// The environment variable of a setting: `kafka.brokers` is `LAKE_KAFKA_BROKERS`.
@@ -288,7 +324,12 @@ fn read_value(
         }));
         return;
     };
-    if key.secret {
+    let secret_option = key.name == "kafka.options"
+        && value.as_str().is_some_and(|text| {
+            text.split(',')
+                .any(|option| option.split_once('=').is_some_and(|(name, _)| is_secret(name)))
+        });
+    if key.secret || secret_option {
         mistakes.push(
             Mistake::new(
                 "lake.toml",
@@ -344,8 +385,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_listed() {
-        let settings = load("", &[("LAKE_PRIVACY_KEY", &"ab".repeat(32))], None).unwrap();
-        assert!(!format!("{:?}", settings.list()).contains("abab"));
+        let options = "client.rack=a,sasl.oauthbearer.client.secret=abab,cd";
+        let env = [("LAKE_PRIVACY_KEY", "ab".repeat(32)), ("LAKE_KAFKA_OPTIONS", options.into())];
+        let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let settings = load("", &env, None).unwrap();
+        let shown = format!("{:?}", settings.list());
+        assert!(!shown.contains("abab") && !shown.contains("cd\""), "{shown}");
+        assert!(shown.contains("client.rack=a,sasl.oauthbearer.client.secret=(set)"), "{shown}");
         assert_eq!(settings.privacy_key().unwrap(), [0xab; 32]);
         assert!(load("", &[], None).unwrap().privacy_key().unwrap_err().hint_text().is_some());
     }
@@ -354,5 +400,8 @@ mod tests {
     fn values_are_checked_when_they_are_read() {
         assert!(load("reporting_tz = \"Mars/Base\"", &[], None).is_err());
         assert!(load("[query]\nmemory = \"lots\"", &[], None).is_err());
+        assert!(load("", &[("AWS_ENDPOINT_URL", "localhost:9000")], None).is_err());
+        assert!(load("", &[("AWS_ENDPOINT_URL", "http://localhost:9000")], None).is_ok());
+        assert!(load("[ingest]\nbatch_size = \"0MiB\"", &[], None).is_err());
     }
 }

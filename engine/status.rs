@@ -3,7 +3,6 @@
 //! Nothing is written here: not even a folder for a lake that is not there yet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::arrow::array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -12,15 +11,12 @@ use datafusion::arrow::array::{
 use crate::contract::{Contract, Source, SourceKind, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::folder::{Folder, Log};
-use crate::ingest::known;
+use crate::ingest::noted;
 use crate::kafka::{Consumer, Topic};
 use crate::offsets::{self, Bounds, Known, Loss};
 use crate::settings::Settings;
 use crate::table::Table;
 use crate::world::World;
-
-/// Closing a connection waits for brokers, which may not answer: nobody waits for that any longer.
-const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// How far one partition of a table's source is. A folder has one row, and so has a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +53,8 @@ pub struct Status {
 /// Looks at every table of the project and at its sources.
 ///
 /// # Errors
-/// A table cannot be read. What goes wrong with a source is in [`Status::failed`].
+/// A table's log cannot be read. What goes wrong with a source, and with opening a table, is in
+/// [`Status::failed`].
 pub async fn status(world: &World) -> Result<Status> {
     let mut survey = Survey { world, status: Status::default(), silent: false };
     let project = &world.project;
@@ -127,32 +124,14 @@ pub async fn held(settings: &Settings, table: &TableName, topic: &str) -> Result
     });
     let (consumer, held) =
         asked.await.map_err(|cause| Error::internal("the question broke").caused_by(cause))?;
-    let closed = tokio::task::spawn_blocking(move || drop(consumer));
-    let _ = tokio::time::timeout(CLOSE_MAX, closed).await;
+    consumer.close().await;
     held
 }
 
 fn ask(consumer: &mut Consumer, name: &str) -> Result<Option<Held>> {
-    let Some(topic) = consumer.topic(name)? else { return Ok(None) };
+    let Some(topic) = consumer.topic(name, || false)? else { return Ok(None) };
     let bounds = consumer.bounds(name, topic.n_partitions)?;
     Ok(Some(Held { topic, bounds }))
-}
-
-/// What a table knows of a topic: its first `n_partitions` partitions, and all further ones that
-/// the table has read.
-///
-/// # Errors
-/// The table's log cannot be read.
-pub async fn noted(table: &Table, source: &Source, n_partitions: i32) -> Result<Known> {
-    let mut n = n_partitions;
-    loop {
-        n = n.saturating_add(1);
-        let mut found = known(table, source, n).await?;
-        if found.next.last().is_none_or(Option::is_none) {
-            found.next.pop();
-            return Ok(found);
-        }
-    }
 }
 
 /// How many offsets wait; `None` if the partition ends before the place that the table has read to.
@@ -171,7 +150,12 @@ struct Survey<'a> {
 
 impl Survey<'_> {
     async fn table(&mut self, contract: &Contract) -> Result<()> {
-        let table = self.world.lake.table(&contract.name).await?;
+        let opened = self.world.lake.table(&contract.name).await;
+        let is_open = opened.is_ok();
+        let table = opened.unwrap_or_else(|error| {
+            self.status.failed.push(error);
+            None
+        });
         let committed_at_ms = match &table {
             Some(table) => table.committed_at_ms().await?,
             None => None,
@@ -192,6 +176,7 @@ impl Survey<'_> {
         for source in &contract.sources {
             let row = Row { source: Some(source.to_string()), ..row.clone() };
             match source.kind {
+                _ if !is_open => self.status.rows.push(row),
                 SourceKind::Folder => self.folder(row, table.as_ref(), source).await?,
                 SourceKind::Kafka => self.topic(&row, table.as_ref(), source).await?,
             }
@@ -243,7 +228,9 @@ impl Survey<'_> {
     }
 
     async fn topic(&mut self, row: &Row, table: Option<&Table>, source: &Source) -> Result<()> {
-        let held = self.held(&row.table, source).await;
+        let asked = self.held(&row.table, source).await;
+        let no_topic = matches!(asked, Some(None));
+        let held = asked.flatten();
         let n_held = held.as_ref().map_or(0, |held| held.topic.n_partitions);
         let known = match table {
             Some(table) => noted(table, source, n_held).await?,
@@ -251,8 +238,14 @@ impl Survey<'_> {
         };
         let lost = held.as_ref().map_or_else(Vec::new, |held| held.lost(&known));
         if !lost.is_empty() {
-            let stop = offsets::stop(&row.table.to_string(), &source.to_string(), &lost);
+            let stop = offsets::stop(&row.table, &source.to_string(), &lost);
             self.world.remark(stop.to_string());
+        }
+        if no_topic {
+            self.world.remark(match known.lineage {
+                Some(_) => offsets::gone(&row.table, &source.to_string(), &known).to_string(),
+                None => format!("{}: no topic {} yet", row.table, source.name),
+            });
         }
         // Offsets of two topics have nothing to do with each other.
         let remade = lost.iter().any(|loss| matches!(loss, Loss::Remade { .. }));
@@ -272,8 +265,9 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// What the cluster holds of a topic, if there is one that says so.
-    async fn held(&mut self, table: &TableName, source: &Source) -> Option<Held> {
+    /// What the cluster holds of a topic, `None` in it if there is no such topic; `None` if no
+    /// cluster says anything.
+    async fn held(&mut self, table: &TableName, source: &Source) -> Option<Option<Held>> {
         let world = self.world;
         if world.settings.get("kafka.brokers").is_none() {
             world.remark("`kafka.brokers` is not set: how much waits in topics is not known");
@@ -283,11 +277,8 @@ impl Survey<'_> {
             return None;
         }
         match held(&world.settings, table, &source.name).await {
-            Ok(Some(held)) => Some(held),
-            Ok(None) => {
-                world.remark(format!("{table}: no topic {} yet", source.name));
-                None
-            }
+            Ok(Some(held)) => Some(Some(held)),
+            Ok(None) => Some(None),
             Err(error) => {
                 self.silent = error.kind() == Kind::Retry;
                 self.status.failed.push(error);

@@ -50,7 +50,13 @@ pub fn open_store(url: &Url, options: &StoreOptions) -> Result<Arc<dyn object_st
     let store = DeltaTableBuilder::from_url(url.clone())
         .map(|builder| builder.with_storage_options(options.clone()))
         .and_then(|builder| builder.build_storage());
-    Ok(store.map_err(|cause| translate(format!("cannot open {url}"), cause))?.object_store(None))
+    // Nothing was asked yet: it is the address, or a setting of AWS in the environment.
+    let store = store.map_err(|cause| {
+        Error::usage(format!("cannot open {url}")).caused_by(cause).hint(
+            "check the variables AWS_… (credentials, AWS_ENDPOINT_URL, AWS_REGION) and the place",
+        )
+    })?;
+    Ok(store.object_store(None))
 }
 
 /// A Delta table at one of its versions.
@@ -420,6 +426,36 @@ pub(crate) fn translate(what: impl fmt::Display, cause: DeltaTableError) -> Erro
             | io::ErrorKind::ReadOnlyFilesystem
             | io::ErrorKind::QuotaExceeded),
         ) => Error::io(what, io::Error::new(kind, cause.to_string())),
-        _ => Error::retry(what.to_string()).caused_by(cause),
+        _ => with_store_hint(Error::retry(what.to_string()), &cause).caused_by(cause),
+    }
+}
+
+/// Adds what a person can do about what a remote store says.
+pub(crate) fn with_store_hint(error: Error, cause: &(dyn std::error::Error + 'static)) -> Error {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let (mut next, mut denied, mut text) = (Some(cause), false, String::new());
+    while let Some(cause) = next {
+        let found = cause.downcast_ref::<object_store::Error>();
+        denied |= matches!(found, Some(PermissionDenied { .. } | Unauthenticated { .. }));
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    let says = |part: &str| text.contains(part);
+    match () {
+        () if says("NoSuchBucket") => error.hint("make the bucket, or correct its name"),
+        // Where machines in AWS ask for their role.
+        () if says("169.254.169.254") => error.hint(
+            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
+        ),
+        () if says("URL scheme is not allowed") => {
+            error.hint("for a store without TLS, set AWS_ALLOW_HTTP=true")
+        }
+        () if says("SignatureDoesNotMatch") || says("InvalidAccessKeyId") => {
+            error.hint("the store does not know these credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        }
+        () if denied || says("AccessDenied") => {
+            error.hint("give this user permission to read, write and delete there, then run again")
+        }
+        () => error,
     }
 }

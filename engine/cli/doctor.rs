@@ -2,11 +2,12 @@
 
 use engine::contract::{Contract, Source, SourceKind};
 use engine::error::{Error, Kind, Result};
+use engine::ingest::noted;
 use engine::lake::Lake;
 use engine::offsets;
 use engine::project::Project;
 use engine::settings::Settings;
-use engine::status::{Held, held, noted};
+use engine::status::{Held, held};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -175,19 +176,26 @@ async fn position(
     held: Option<Held>,
 ) -> Result<String> {
     let name = &contract.name;
+    // A table that cannot be opened was reported above.
+    let table = lake.table(name).await.unwrap_or_default();
     let Some(held) = held else {
+        if let Some(table) = &table {
+            let known = noted(table, source, 0).await?;
+            if known.lineage.is_some() {
+                return Err(offsets::gone(name, &source.to_string(), &known));
+            }
+        }
         return Ok(format!("not there yet: {name} reads it as soon as it is"));
     };
     let n = held.topic.n_partitions;
     let partitions = if n == 1 { "1 partition".to_owned() } else { format!("{n} partitions") };
-    // A table that cannot be opened was reported above.
-    let Some(table) = lake.table(name).await.unwrap_or_default() else {
+    let Some(table) = table else {
         return Ok(format!("{partitions}, not read by {name} yet"));
     };
     let known = noted(&table, source, n).await?;
     let lost = held.lost(&known);
     if !lost.is_empty() {
-        return Err(offsets::stop(&name.to_string(), &source.to_string(), &lost));
+        return Err(offsets::stop(name, &source.to_string(), &lost));
     }
     let n_read = known.next.iter().flatten().count();
     Ok(format!("{partitions}, {n_read} of them read by {name}, nothing is lost"))

@@ -80,10 +80,16 @@ impl Source {
         };
         let safe =
             !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
-        if safe {
-            Ok(Self { kind, name: name.to_owned() })
-        } else {
-            Err(format!("`{text}` names no place below the landing folder"))
+        let is_topic = name.len() <= 249
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        match kind {
+            SourceKind::Folder if !safe => {
+                Err(format!("`{text}` names no place below the landing folder"))
+            }
+            SourceKind::Kafka if !safe || !is_topic => Err(format!(
+                "`{text}` names no topic: Kafka takes letters, digits, `.`, `_` and `-`, at most 249"
+            )),
+            _ => Ok(Self { kind, name: name.to_owned() }),
         }
     }
 }

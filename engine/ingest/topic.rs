@@ -4,9 +4,9 @@ use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
+use super::feed::{Brokers, Feed};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total, evolve};
 use crate::chunk::{Chunk, Origin};
-use crate::clock::Clock;
 use crate::contract::Source;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached};
@@ -18,36 +18,6 @@ use crate::table::{Change, Outcome, TOPIC_PROPERTY, Table};
 const END_ASKED_MAX: u32 = 5;
 /// A topic that changes this often while it is read is left for later.
 const AGAIN_MAX: u32 = 5;
-
-/// What is kept of a topic between two looks.
-#[derive(Debug, Default)]
-pub(super) struct Feed {
-    consumer: Option<Consumer>,
-    table: Option<Table>,
-    quarantine: Option<Table>,
-    brokers: Brokers,
-    /// Whether the topic was not there when a look began: all of it came after.
-    was_missing: bool,
-    /// Whether a look went through, so that a loss that was accepted before it is behind us.
-    is_read: bool,
-}
-
-/// Whether brokers answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Brokers {
-    /// None ever did.
-    #[default]
-    Unheard,
-    Answering,
-    /// They did, and do not now.
-    Silent,
-}
-
-impl Feed {
-    pub(super) async fn close(self) {
-        close(self.consumer).await;
-    }
-}
 
 enum Round {
     Finished,
@@ -83,13 +53,13 @@ pub(super) async fn ingest_topic(
         }
         if !matches!(round, Ok(Round::Finished | Round::Silent(_))) {
             // Whatever it fetched is of no use, and must not come again after another start.
-            close(feed.consumer.take()).await;
+            feed.close().await;
         }
         match round? {
             Round::Finished => return Ok(()),
             Round::Silent(error) if look.following && feed.brokers != Brokers::Unheard => {
                 if feed.brokers == Brokers::Answering {
-                    let time = now(&world.clock);
+                    let time = world.clock.time_of_day();
                     world.remark(format!("{time} {error}; waiting for it"));
                 }
                 feed.brokers = Brokers::Silent;
@@ -114,11 +84,6 @@ pub(super) async fn ingest_topic(
             }
         }
     }
-}
-
-fn now(clock: &Clock) -> String {
-    let time = DateTime::from_timestamp_millis(clock.now_ms()).unwrap_or_default();
-    time.format("%H:%M:%SZ").to_string()
 }
 
 /// One table, one topic.
@@ -155,10 +120,13 @@ impl TopicJob<'_> {
             }
             Err(error) => return Err(error),
         };
-        if feed.brokers == Brokers::Silent {
-            world.remark(format!("{} {}: a broker answers again", now(&world.clock), self.source));
+        if feed.hears() == Brokers::Silent {
+            world.remark(format!(
+                "{} {}: a broker answers again",
+                world.clock.time_of_day(),
+                self.source
+            ));
         }
-        feed.brokers = Brokers::Answering;
         let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
         let property =
             (format!("{TOPIC_PROPERTY}{}", self.source.name), standing.start.lineage.property());
@@ -190,12 +158,7 @@ impl TopicJob<'_> {
             match reached.outcome {
                 Ending::Ended | Ending::Cut => {}
                 Ending::Gone => return Ok(Round::Again),
-                Ending::Stalled => {
-                    return Ok(Round::Silent(
-                        Error::retry(format!("{}: the brokers stopped answering", self.source))
-                            .hint("what was read is committed; run again when they are back"),
-                    ));
-                }
+                Ending::Stalled => return Ok(Round::Silent(self.stalled())),
             }
             if self.following && reached.outcome == Ending::Ended {
                 break;
@@ -205,6 +168,11 @@ impl TopicJob<'_> {
         feed.quarantine = Some(quarantine);
         feed.is_read = true;
         Ok(Round::Finished)
+    }
+
+    fn stalled(&self) -> Error {
+        Error::retry(format!("{}: the brokers stopped answering", self.source))
+            .hint("what was read is committed; run again when they are back")
     }
 
     /// Where the table stands in the topic; `None` if there is no topic.
@@ -222,24 +190,23 @@ impl TopicJob<'_> {
                 feed.consumer = Some(Consumer::new(settings, &self.job.contract.name.to_string())?);
             }
             let (name, begin) = (name.clone(), begin.clone());
-            let found = blocking(feed, move |consumer| {
-                let Some(topic) = consumer.topic(&name)? else { return Ok(None) };
+            let stop = self.job.world.stop.clone();
+            let found = feed.ask(move |consumer| {
+                let Some(topic) = consumer.topic(&name, || stop.asked())? else { return Ok(None) };
                 let bounds = consumer.bounds(&name, topic.n_partitions)?;
                 let begin = begins(consumer, &name, &begin, &bounds)?;
                 Ok(Some((topic, bounds, begin)))
             });
             let Some((topic, bounds, begin)) = found.await? else {
-                let was_there = known(table, self.source, 1).await?.lineage.is_some();
-                if was_there && !self.accept_loss {
-                    return Err(offsets::gone(
-                        &self.job.contract.name.to_string(),
-                        &self.source.to_string(),
-                    ));
+                let known = noted(table, self.source, 0).await?;
+                if known.lineage.is_some() && !self.accept_loss {
+                    let name = &self.job.contract.name;
+                    return Err(offsets::gone(name, &self.source.to_string(), &known));
                 }
                 feed.was_missing = true;
                 return Ok(None);
             };
-            let known = known(table, self.source, topic.n_partitions).await?;
+            let known = noted(table, self.source, topic.n_partitions).await?;
             let start = |accept| offsets::start(&known, &topic.id, &bounds, &begin, accept);
             let start = start(false).or_else(|lost| {
                 let may_pass = lost.iter().any(|loss| matches!(loss, Loss::Beyond { .. }));
@@ -258,8 +225,8 @@ impl TopicJob<'_> {
                     return Ok(Some(Standing { start, ends }));
                 }
                 Err((lost, true)) => {
-                    let table = self.job.contract.name.to_string();
-                    return Err(offsets::stop(&table, &self.source.to_string(), &lost));
+                    let name = &self.job.contract.name;
+                    return Err(offsets::stop(name, &self.source.to_string(), &lost));
                 }
                 Err((_, false)) => {
                     self.job.world.stop.check()?;
@@ -316,7 +283,8 @@ impl TopicJob<'_> {
         });
         let (reached, staged) = staged.await?;
         let name = self.source.name.clone();
-        let id = match blocking(feed, move |consumer| consumer.topic(&name)).await {
+        // What was read is committed also after Ctrl-C, so that does not hold here.
+        let id = match feed.ask(move |consumer| consumer.topic(&name, || false)).await {
             // Gone is another one, too.
             Ok(topic) => Some(topic.map(|topic| topic.id)),
             Err(error) if error.kind() == Kind::Retry => None,
@@ -388,7 +356,7 @@ impl TopicJob<'_> {
             .as_ref()
             .is_some_and(|consumer| !consumer.next().is_empty() && consumer.next() != next);
         if stale || feed.consumer.is_none() {
-            close(feed.consumer.take()).await;
+            feed.close().await;
             let table = self.job.contract.name.to_string();
             feed.consumer = Some(Consumer::new(&self.job.world.settings, &table)?);
         }
@@ -403,7 +371,7 @@ impl TopicJob<'_> {
         };
         let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
         let origin = Origin::topic(&name, standing.start.lineage.generation);
-        blocking(feed, move |consumer| {
+        feed.ask(move |consumer| {
             if consumer.next().is_empty() {
                 let starts: Vec<i64> = batch.ranges.iter().map(|range| range.start).collect();
                 consumer.assign(&name, &starts)?;
@@ -438,14 +406,22 @@ struct Begun<'a> {
     lost: &'a [Loss],
 }
 
-/// What a table says of a topic: its property, and a `txn` a partition.
-pub(crate) async fn known(table: &Table, source: &Source, n_partitions: i32) -> Result<Known> {
-    let noted = table.property(&format!("{}{}", TOPIC_PROPERTY, source.name))?;
-    let lineage = noted.as_deref().map(Lineage::parse);
+/// What a table knows of a topic: its first `n_partitions` partitions, and all further ones that
+/// the table has read.
+///
+/// # Errors
+/// The table's log cannot be read.
+pub async fn noted(table: &Table, source: &Source, n_partitions: i32) -> Result<Known> {
+    let property = table.property(&format!("{}{}", TOPIC_PROPERTY, source.name))?;
+    let lineage = property.as_deref().map(Lineage::parse);
     let counted = lineage.clone().unwrap_or(Lineage { id: String::new(), generation: 0 });
     let mut next = Vec::new();
-    for partition in 0..n_partitions {
-        next.push(table.txn(&counted.app(&source.to_string(), partition)).await?);
+    for partition in 0.. {
+        let found = table.txn(&counted.app(&source.to_string(), partition)).await?;
+        if found.is_none() && partition >= n_partitions {
+            break;
+        }
+        next.push(found);
     }
     let lineage = lineage.or_else(|| next.iter().any(Option::is_some).then_some(counted));
     Ok(Known { lineage, next })
@@ -479,30 +455,5 @@ async fn opened(
             Ok(table)
         }
         None => job.world.lake.open_or_create(contract).await,
-    }
-}
-
-/// Works with the feed's consumer on a thread that may wait.
-async fn blocking<T: Send + 'static>(
-    feed: &mut Feed,
-    work: impl FnOnce(&mut Consumer) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let mut consumer =
-        feed.consumer.take().ok_or_else(|| Error::internal("there is no consumer"))?;
-    let done = tokio::task::spawn_blocking(move || {
-        let result = work(&mut consumer);
-        (consumer, result)
-    });
-    let (consumer, result) =
-        done.await.map_err(|cause| Error::internal("the reader broke").caused_by(cause))?;
-    feed.consumer = Some(consumer);
-    result
-}
-
-/// Closing a connection may wait for brokers: not on a thread of the runtime.
-async fn close(consumer: Option<Consumer>) {
-    if let Some(consumer) = consumer {
-        let closed = tokio::task::spawn_blocking(move || drop(consumer));
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), closed).await;
     }
 }

@@ -35,6 +35,8 @@ const OURS: &[&str] = &[
     "enable.auto.offset.store",
     "enable.idempotence",
     "enable.partition.eof",
+    // Another name of fetch.message.max.bytes; of two one would win by chance.
+    "max.partition.fetch.bytes",
     "group.id",
     "isolation.level",
     "metadata.broker.list",
@@ -57,6 +59,14 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
         Error::usage("`kafka.brokers` is not set")
             .hint("set LAKE_KAFKA_BROKERS, or kafka.brokers in lake.toml, to host:port,…")
     })?;
+    for broker in brokers.split(',').map(str::trim) {
+        // librdkafka takes what is left of a port that is too large.
+        let port = broker.rsplit_once(':').map(|(_, port)| port);
+        if broker.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_err()) {
+            return Err(Error::usage(format!("setting `kafka.brokers`: `{broker}` is no address"))
+                .hint("write host:port,host:port"));
+        }
+    }
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
@@ -86,7 +96,9 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
     let options = settings.get("kafka.options").unwrap_or_default();
     for option in options.split(',').map(str::trim).filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').ok_or_else(|| {
-            Error::usage(format!("setting `kafka.options`: `{option}` is not NAME=VALUE"))
+            // It may be the rest of a secret with a comma in it.
+            Error::usage("setting `kafka.options` is not NAME=VALUE,NAME=VALUE")
+                .hint("a value cannot hold a comma")
         })?;
         let (name, value) = (name.trim(), value.trim());
         if OURS.contains(&name) {
@@ -230,6 +242,10 @@ mod tests {
         }
         let error = config(&settings(&[brokers, ("LAKE_KAFKA_OPTIONS", "debug")])).unwrap_err();
         assert!(error.to_string().contains("is not NAME=VALUE"), "{error}");
+        for brokers in ["a:99999", "a:1,,b:2", "a:1,b:two"] {
+            let error = config(&settings(&[("LAKE_KAFKA_BROKERS", brokers)])).unwrap_err();
+            assert!(error.to_string().contains("is no address"), "{error}");
+        }
         assert!(config(&settings(&[])).unwrap_err().hint_text().is_some());
     }
 }

@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, Context};
-use super::failure::{Severity, is_refusal, is_truncation, severity};
+use super::failure::{Severity, is_passing, is_refusal, is_truncation, severity, start_hint};
 use super::progress::{Batch, Outcome, Progress, Reached};
 use super::raw::{self, Failure, Queue, Topic};
 use crate::chunk::{Chunk, Origin};
@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::offsets::Bounds;
 use crate::settings::Settings;
 
+/// How long anybody waits for a connection to close.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// Messages taken from the client at once.
 const DRAIN_MESSAGES: usize = 10_000;
 /// How long to wait for a drain to be full: what there is is worked on meanwhile.
@@ -95,11 +97,12 @@ impl Consumer {
         })
     }
 
-    /// The topic as the cluster knows it; `None` if there is none. Waits; so do all methods here.
+    /// The topic as the cluster knows it; `None` if there is none. Waits, until `stop` says not to; all
+    /// methods here wait.
     ///
     /// # Errors
     /// No broker answers, or none lets us in.
-    pub fn topic(&mut self, name: &str) -> Result<Option<Topic>> {
+    pub fn topic(&mut self, name: &str, stop: impl Fn() -> bool) -> Result<Option<Topic>> {
         self.refresh_token()?;
         let slice = self.timeout.min(Duration::from_secs(1));
         let deadline = Instant::now() + self.timeout;
@@ -127,6 +130,9 @@ impl Consumer {
             if self.next.is_empty() {
                 // Nothing is assigned, so nothing comes but what the client has to say.
                 while self.base.poll(Duration::ZERO).is_some() {}
+            }
+            if stop() {
+                return Err(Error::interrupted());
             }
             let refused = self.base.context().last_error().filter(|(code, _)| is_refusal(*code));
             if is_refusal(code) || refused.is_some() || Instant::now() >= deadline {
@@ -167,17 +173,35 @@ impl Consumer {
             list.add_partition_offset(topic, partition, asked)
                 .map_err(|cause| Error::internal(format!("{place}: offsets")).caused_by(cause))?;
         }
-        let found = self.base.offsets_for_times(list, self.timeout);
-        let found = found.map_err(|cause| self.failed(&place, &cause))?;
+        let found = self.found(&list).map_err(|cause| self.failed(&place, &cause))?;
         let mut offsets = vec![-1; usize::try_from(n_partitions).unwrap_or_default()];
         for element in found.elements() {
-            element.error().map_err(|cause| self.failed(&place, &cause))?;
             let slot = usize::try_from(element.partition()).ok();
             if let Some(slot) = slot.and_then(|at| offsets.get_mut(at)) {
                 *slot = element.offset().to_raw().unwrap_or(-1);
             }
         }
         Ok(offsets)
+    }
+
+    /// Answers to a question for offsets. A broker that has just come back may not know some yet.
+    fn found(&self, list: &TopicPartitionList) -> Result<TopicPartitionList, KafkaError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let found = self.base.offsets_for_times(list.clone(), self.timeout).and_then(|found| {
+                let wrong = found.elements().into_iter().find_map(|element| element.error().err());
+                wrong.map_or(Ok(found), Err)
+            });
+            match found {
+                Err(cause)
+                    if cause.rdkafka_error_code().is_some_and(is_passing)
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                found => return found,
+            }
+        }
     }
 
     /// Where the partitions stand, if any are assigned.
@@ -250,6 +274,13 @@ impl Consumer {
         progress.send(&mut send);
         self.next.clone_from(&progress.next);
         Ok(Reached { next: progress.next, bytes: progress.bytes, outcome })
+    }
+
+    /// Closes the connection. That may wait for brokers which do not answer: not on a thread of the
+    /// runtime, and nobody waits for it long.
+    pub async fn close(self) {
+        let closed = tokio::task::spawn_blocking(move || drop(self));
+        let _ = tokio::time::timeout(CLOSE_MAX, closed).await;
     }
 
     /// Tells the group how far the table is. For lag tools: nobody here reads it, and a failure
@@ -327,9 +358,12 @@ impl Consumer {
             Some(_) => Error::usage(format!("{place}: {} did not let us in", self.brokers))
                 .caused_by(reason)
                 .hint("check kafka.security_protocol, kafka.sasl_mechanism, user and password"),
-            None => Error::retry(format!("{place}: no broker answers at {}", self.brokers))
-                .caused_by(reason)
-                .hint("start the broker, or correct `kafka.brokers` (LAKE_KAFKA_BROKERS)"),
+            None => {
+                let hint = start_hint(&reason);
+                Error::retry(format!("{place}: no broker answers at {}", self.brokers))
+                    .caused_by(reason)
+                    .hint(hint)
+            }
         }
     }
 }

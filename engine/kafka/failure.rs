@@ -43,7 +43,7 @@ pub(super) fn is_truncation(failure: &Failure) -> bool {
 }
 
 /// The client will mend it by itself, or the next look at the topic says more.
-fn is_passing(code: RDKafkaErrorCode) -> bool {
+pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::AllBrokersDown
@@ -67,4 +67,12 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::UnknownTopicId
             | RDKafkaErrorCode::UnknownTopicOrPartition
     )
+}
+
+/// What a person can do where no broker answers, for a reason that librdkafka gives.
+pub(super) fn start_hint(reason: &str) -> &'static str {
+    if reason.to_ascii_lowercase().contains("certificate") {
+        return "name the file of the CA in `kafka.ssl_ca_location` (LAKE_KAFKA_SSL_CA_LOCATION)";
+    }
+    "start the broker, or correct `kafka.brokers` (LAKE_KAFKA_BROKERS); if it wants TLS or a password, set `kafka.security_protocol`"
 }
