@@ -20,7 +20,7 @@ use crate::table::Table;
 const CONTRACT: &str = "-- One row per record that broke its table's contract.
 CREATE TABLE bronze.quarantine (
     table_name    STRING    NOT NULL COMMENT 'the table that did not take the record',
-    source        STRING    NOT NULL COMMENT 'folder:FOLDER/FILE or kafka:TOPIC',
+    source        STRING    NOT NULL COMMENT 'folder:FOLDER/FILE or kafka:TOPIC; kafka:TOPIC#N where its offsets began anew N times',
     partition     INT                COMMENT 'Kafka partition; NULL for files',
     position      BIGINT    NOT NULL COMMENT 'number of the record in its file, from 0; or Kafka offset',
     record_ts     TIMESTAMP          COMMENT 'time of the Kafka record, or of the file',

@@ -218,7 +218,8 @@ fn records_that_are_deleted_unread_stop_the_run() {
     lake.run(&["run", "bronze"]).says(1, &[&format!("--accept-loss {source}")]);
     assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.events"), 0);
     lake.run(&["run", "bronze", "--accept-loss", "kafka:other"]).says(2, &["kafka:other", &source]);
-    lake.ok(&["run", "bronze", "--accept-loss", &source]);
+    let accepted = lake.ok(&["run", "bronze", "--accept-loss", &source]);
+    accepted.says(0, &["accepted for", "offsets 0 to 3 are gone"]);
     assert_eq!(stream.holds_all(), (10, 0));
     lake.ok(&["run", "bronze"]);
     let log = std::fs::read_dir(lake.root().join("bronze/events/_delta_log")).unwrap();
@@ -257,11 +258,14 @@ fn a_topic_that_is_made_anew_stops_the_run() {
     lake.ok(&["run", "bronze"]);
     let before = read_topic(broker, &stream.topic);
     broker.delete_topic(&stream.topic);
-    lake.run(&["run", "bronze"]).says(1, &["is gone", "--accept-loss"]);
+    lake.run(&["run", "bronze"]).says(1, &["is gone", "at offset 5 and behind in partition 1"]);
+    lake.ok(&["status"]).says(0, &["is gone"]);
+    assert_eq!(lake.run(&["doctor"]).code, Some(1));
     broker.create_topic(&stream.topic, 1);
     // Its offsets reach beyond the old ones, so they alone tell nothing.
     stream.send(events(101, 121));
     lake.run(&["run", "bronze"]).says(1, &["was deleted and made anew", "--accept-loss"]);
+    lake.ok(&["status"]).says(0, &["was deleted and made anew"]);
     assert_eq!(stream.holds(&before), (10, 0));
     lake.ok(&["run", "bronze", "--accept-loss", &stream.source()]);
     lake.ok(&["run", "bronze"]).says(0, &["up to date"]);

@@ -153,6 +153,13 @@ fn the_time_of_a_record_is_that_of_kafka() {
     assert!(time.starts_with("2026-03-01T12:00:00.123"), "{time}");
     assert_eq!((&row["_partition"], &row["_offset"]), (&json!(0), &json!(0)));
     assert_eq!((&row["_topic"], &row["_source_file"]), (&json!(stream.topic), &Value::Null));
+    // Nanoseconds where milliseconds belong: the record is whole, its time is none.
+    let late = event("late");
+    producer.send_at(&stream.topic, 0, None, Some(late.as_bytes()), 1_772_366_400_000_000_000);
+    producer.flush();
+    stream.lake.ok(&["run", "bronze"]);
+    let times = "SELECT _record_ts FROM bronze.events WHERE event_id = 'late'";
+    assert_eq!(stream.lake.rows(times)[0].get("_record_ts").unwrap_or(&Value::Null), &Value::Null);
 }
 
 #[test]
