@@ -21,12 +21,13 @@ use crate::world::{Event, Failures, Step, StepResult, World};
 
 mod feed;
 mod folder;
+mod known;
 mod stage;
 mod topic;
 
-use feed::Feed;
+use feed::{Brokers, Feed};
+pub use known::noted;
 use stage::{Staged, Staging};
-pub use topic::noted;
 
 /// A run that loses this many rounds in a row leaves the table to the others.
 const LOST_ROUNDS_MAX: u32 = 5;
@@ -46,6 +47,11 @@ pub struct Look {
 pub struct Feeds(HashMap<(TableName, String), Feed>);
 
 impl Feeds {
+    /// Whether there is a topic of which no broker has said anything yet.
+    pub fn is_one_unheard(&self) -> bool {
+        self.0.values().any(|feed| feed.brokers == Brokers::Unheard)
+    }
+
     /// Closes all connections: they hold what they fetched ahead.
     pub async fn close(&mut self) {
         futures::future::join_all(self.0.values_mut().map(Feed::close)).await;
@@ -128,6 +134,8 @@ struct Ready {
     /// What the commit info says of it.
     info: Map<String, Value>,
     metadata: Option<Change>,
+    /// Properties that quarantine gets with it.
+    noted: Vec<(String, String)>,
 }
 
 impl<'a> Job<'a> {
@@ -179,7 +187,7 @@ impl<'a> Job<'a> {
         ready: Ready,
         total: &mut Total,
     ) -> Result<bool> {
-        let Ready { staged, txns, seen, mut info, metadata } = ready;
+        let Ready { staged, txns, seen, mut info, metadata, noted } = ready;
         if let Err(error) = self.staging.checks.within_tolerance(&staged.violations) {
             table.discard(staged.rows).await;
             quarantine.discard(staged.rejected).await;
@@ -196,6 +204,7 @@ impl<'a> Job<'a> {
                 files: staged.rejected,
                 txns: self.quarantine_txns(quarantine, &txns, is_ahead).await?,
                 info: info.clone(),
+                metadata: evolve(quarantine, &self.staging.quarantine, &noted)?,
                 ..Commit::default()
             };
             let committed = self.commit_rejected(table, quarantine, &seen, commit).await;

@@ -10,9 +10,9 @@ use object_store::{ObjectStore, PutMode, PutOptions};
 use url::Url;
 
 use crate::contract::{Contract, TableName};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::table::{StoreOptions, Table, open_store, with_store_hint};
+use crate::table::{StoreOptions, Table, may_pass, open_store, with_store_hint};
 
 /// An object that can be created once: a store where that works again overwrites.
 const MARKER: &str = "put-if-absent";
@@ -20,9 +20,6 @@ const MARKER_TEXT: &str = "\
 Every run of lake tries to create this object, and must be told that it is there already:
 a store that overwrites it instead would lose commits. Leave it here.
 ";
-
-/// Tries of a request to a remote store whose connection may have broken off.
-const TRIES: u32 = 3;
 
 /// The root of a lake and the landing place of its files.
 #[derive(Clone, Debug)]
@@ -57,13 +54,7 @@ impl Lake {
         if Self::missing_folder(&self.table_url(name)?) {
             return Ok(None);
         }
-        let mut tries = 0;
-        loop {
-            match Table::open(name, &self.table_url(name)?, &self.options, None).await {
-                Err(error) if self.may_pass(&error, &mut tries).await => {}
-                opened => return opened,
-            }
-        }
+        Table::open(name, &self.table_url(name)?, &self.options, None).await
     }
 
     /// Opens a table at a version.
@@ -74,28 +65,18 @@ impl Lake {
 
     /// Opens a table, making it first if it is not there.
     pub async fn open_or_create(&self, contract: &Contract) -> Result<Table> {
+        let url = self.table_url(&contract.name)?;
         let mut tries = 0;
         loop {
             if let Some(table) = self.table(&contract.name).await? {
                 return Ok(table);
             }
-            let url = self.table_url(&contract.name)?;
             Self::make_folder(&url)?;
             match Table::create(contract, &url, &self.options).await {
-                Err(error) if self.may_pass(&error, &mut tries).await => {}
+                Err(error) if may_pass(&url, &error, &mut tries).await => {}
                 made => return made,
             }
         }
-    }
-
-    /// Whether an error may be another's next time, after a moment: of a remote store, a few times.
-    async fn may_pass(&self, error: &Error, tries: &mut u32) -> bool {
-        *tries += 1;
-        let may = *tries < TRIES && error.kind() == Kind::Retry && self.local_root().is_none();
-        if may {
-            tokio::time::sleep(Duration::from_millis(300) * *tries).await;
-        }
-        may
     }
 
     /// The store of our own files under the root, rooted at `<root>/_lake`.
@@ -126,9 +107,24 @@ impl Lake {
         let mut tries = 0;
         loop {
             match refuse_unsafe(self.own_store()?.as_ref(), &place).await {
-                Err(error) if self.may_pass(&error, &mut tries).await => {}
+                Err(error) if may_pass(&self.root, &error, &mut tries).await => {}
                 outcome => return outcome,
             }
+        }
+    }
+
+    /// Refuses a local root that was there and is gone, as where a disk was unmounted: tables that
+    /// are made there now would be others.
+    ///
+    /// # Errors
+    /// `Retry` if it is gone.
+    pub fn refuse_missing_root(&self) -> Result<()> {
+        match self.local_root() {
+            Some(root) if !root.join("_lake").join(MARKER).exists() => {
+                Err(Error::retry(format!("the lake in {} is gone", root.display()))
+                    .hint("bring it back: mount its disk again, or move the folder back"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -238,7 +234,7 @@ fn remove_stale(parent: &Path) {
 
 fn place(settings: &Settings, name: &str) -> Result<Url> {
     let text = settings.place(name);
-    let url = if text.contains("://") {
+    let url = if text.contains("://") || text.starts_with("s3:") {
         Url::parse(&format!("{}/", text.trim_end_matches('/'))).ok()
     } else {
         std::path::absolute(Path::new(&text))
@@ -246,7 +242,9 @@ fn place(settings: &Settings, name: &str) -> Result<Url> {
             .and_then(|path| Url::from_directory_path(path).ok())
     };
     url.filter(is_place).ok_or_else(|| {
-        Error::usage(format!("setting `{name}`: `{text}` is no folder and no s3://bucket/prefix"))
+        // What stands before an @ may be a password.
+        let shown = text.rsplit_once('@').map_or(text.as_str(), |(_, rest)| rest);
+        Error::usage(format!("setting `{name}`: `{shown}` is no folder and no s3://bucket/prefix"))
             .hint("a prefix has no ? and no #, and user and password stand elsewhere")
     })
 }
@@ -254,6 +252,7 @@ fn place(settings: &Settings, name: &str) -> Result<Url> {
 fn is_place(url: &Url) -> bool {
     let is_bucket = url.host_str().is_some_and(|host| !host.is_empty())
         && url.username().is_empty()
+        && url.port().is_none()
         && url.password().is_none();
     let is_whole = url.query().is_none() && url.fragment().is_none();
     is_whole && (url.scheme() == "file" || (is_bucket && matches!(url.scheme(), "s3" | "s3a")))
@@ -391,7 +390,15 @@ mod tests {
     fn a_place_is_a_folder_or_a_prefix_and_nothing_more() {
         let is_place = |text: &str| Url::parse(text).is_ok_and(|url| is_place(&url));
         assert!(is_place("s3://bucket/a/b/") && is_place("file:///data/lake/"));
-        for text in ["s3://b/x#1/", "s3://b/x?1/", "s3:///x/", "s3://me:pass@b/x/", "ftp://b/"] {
+        for text in [
+            "s3://b/x#1/",
+            "s3://b/x?1/",
+            "s3:///x/",
+            "s3://me:pass@b/x/",
+            "s3:/b/x/",
+            "s3://b:90/x/",
+            "ftp://b/",
+        ] {
             assert!(!is_place(text), "{text}");
         }
     }

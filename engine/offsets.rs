@@ -171,7 +171,8 @@ fn unread(next: &[Option<i64>]) -> String {
     let places = (0..).zip(next).filter_map(|(partition, next): (i32, _)| {
         next.map(|next| format!("at offset {next} and behind in partition {partition}"))
     });
-    places.collect::<Vec<_>>().join(", ")
+    let places = places.collect::<Vec<_>>().join(", ");
+    if places.is_empty() { "not read".to_owned() } else { places }
 }
 
 /// The loud stop: what is lost, and the ways out.

@@ -23,7 +23,7 @@ pub struct Request {
     pub accept_loss: Vec<String>,
 }
 
-/// A run that goes on is tried again for so long after it last went well.
+/// A run that goes on is tried again for so long.
 const OUTAGE_MAX: Duration = Duration::from_mins(5);
 /// The longest wait between two tries.
 const RETRY_MAX: Duration = Duration::from_secs(15);
@@ -52,28 +52,28 @@ pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let mut feeds = Feeds::default();
     let interval_ms = world.settings.duration_ms("ingest.interval")?.unsigned_abs();
     let interval = Duration::from_millis(interval_ms);
-    let mut whole = None;
-    let (mut failing, mut wait) = (false, interval);
+    let (mut is_whole, mut failing, mut wait) = (false, None, interval);
     let ended = loop {
         let began = Instant::now();
         match carry_out(world, &plan, full_refresh, &look, &mut feeds).await {
             Ok(_) => {
-                if failing {
+                if failing.is_some() {
                     world.remark(format!("{} it goes well again", world.clock.time_of_day()));
                 }
-                whole = Some(Instant::now());
-                (full_refresh, failing, wait) = (false, false, interval);
+                (full_refresh, is_whole, failing, wait) = (false, true, None, interval);
             }
-            // It went well before, so it may again: a store or a broker is away for a while.
+            // It went well before, so it may again: a store or a broker is away for a while. The
+            // store has answered in any case; brokers that never did may have another address.
             Err(error)
                 if error.kind() == Kind::Retry
-                    && whole.is_some_and(|whole| whole.elapsed() < OUTAGE_MAX) =>
+                    && (is_whole || !feeds.is_one_unheard())
+                    && failing.is_none_or(|since: Instant| since.elapsed() < OUTAGE_MAX) =>
             {
-                if !failing {
+                if failing.is_none() && !world.stop.asked() {
                     world.tell(&Event::Failed(error.report()));
                     world.remark(format!("{} trying again", world.clock.time_of_day()));
                 }
-                failing = true;
+                failing = failing.or_else(|| Some(Instant::now()));
                 wait = (wait * 2).min(RETRY_MAX).max(interval);
             }
             Err(error) => break error,
@@ -113,6 +113,9 @@ async fn carry_out(
     look: &Look,
     feeds: &mut Feeds,
 ) -> Result<Vec<Step>> {
+    if *plan != Plan::default() {
+        world.lake.refuse_missing_root()?;
+    }
     let read = read_sources(world, plan, look, feeds).await;
     if !look.following {
         feeds.close().await;

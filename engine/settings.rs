@@ -124,7 +124,7 @@ impl Settings {
                 values.insert(key.name, (value.clone(), Origin::Env(variable)));
             }
         }
-        check_endpoints(env)?;
+        check_aws(env)?;
         let settings = Self { project: project.to_owned(), values };
         settings.validate()?;
         Ok(settings)
@@ -151,7 +151,7 @@ impl Settings {
     /// A setting that names a place, relative paths resolved from the project's folder.
     pub fn place(&self, name: &str) -> String {
         let value = self.get(name).unwrap_or_default();
-        if value.contains("://") {
+        if value.contains("://") || value.starts_with("s3:") {
             return value.to_owned();
         }
         self.project.join(value).to_string_lossy().into_owned()
@@ -217,14 +217,22 @@ impl Settings {
     }
 }
 
-/// The store's client breaks where the address of an endpoint is none.
-fn check_endpoints(env: &BTreeMap<String, String>) -> Result<()> {
-    for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"] {
-        let Some(text) = env.get(name).filter(|text| !text.is_empty()) else { continue };
+/// The store's client breaks where an address is none, or a value has a line's end in it.
+fn check_aws(env: &BTreeMap<String, String>) -> Result<()> {
+    let aws = env.iter().map(|(name, text)| (name.to_ascii_uppercase(), text));
+    for (name, text) in aws.filter(|(name, _)| name.starts_with("AWS_")) {
+        if text.trim() != text || text.chars().any(char::is_control) {
+            return Err(Error::usage(format!(
+                "{name}: there are spaces or line ends in the value"
+            )));
+        }
+        if !["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].contains(&name.as_str()) {
+            continue;
+        }
         let url = url::Url::parse(text).ok().filter(url::Url::has_host);
         if url.is_none_or(|url| !matches!(url.scheme(), "http" | "https")) {
             return Err(Error::usage(format!("{name}: `{text}` is no address of a store"))
-                .hint("write it with its scheme, as in http://localhost:9000"));
+                .hint("write it with its scheme, as in http://localhost:9000, or unset it"));
         }
     }
     Ok(())
@@ -244,7 +252,8 @@ fn without_secrets(options: &str) -> String {
 /// Whether a property of librdkafka is a secret, as its name says.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["password", "secret", ".pem", "oauthbearer.config"].iter().any(|part| name.contains(part))
+    let parts = ["pass", "secret", "pem", "key", "jaas", "kinit", "oauthbearer", "token"];
+    parts.iter().any(|part| name.contains(part))
 }
 
 /// The environment variable of a setting: `kafka.brokers` is `LAKE_KAFKA_BROKERS`.
@@ -400,7 +409,10 @@ mod tests {
     fn values_are_checked_when_they_are_read() {
         assert!(load("reporting_tz = \"Mars/Base\"", &[], None).is_err());
         assert!(load("[query]\nmemory = \"lots\"", &[], None).is_err());
-        assert!(load("", &[("AWS_ENDPOINT_URL", "localhost:9000")], None).is_err());
+        for text in ["localhost:9000", "", " http://localhost:9000"] {
+            assert!(load("", &[("AWS_ENDPOINT_URL", text)], None).is_err(), "{text}");
+        }
+        assert!(load("", &[("AWS_SECRET_ACCESS_KEY", "abc\n")], None).is_err());
         assert!(load("", &[("AWS_ENDPOINT_URL", "http://localhost:9000")], None).is_ok());
         assert!(load("[ingest]\nbatch_size = \"0MiB\"", &[], None).is_err());
     }

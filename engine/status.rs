@@ -129,7 +129,7 @@ pub async fn held(settings: &Settings, table: &TableName, topic: &str) -> Result
 }
 
 fn ask(consumer: &mut Consumer, name: &str) -> Result<Option<Held>> {
-    let Some(topic) = consumer.topic(name, || false)? else { return Ok(None) };
+    let Some(topic) = consumer.topic(name, false, || false)? else { return Ok(None) };
     let bounds = consumer.bounds(name, topic.n_partitions)?;
     Ok(Some(Held { topic, bounds }))
 }

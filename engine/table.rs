@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::datasource::TableProvider;
@@ -21,7 +22,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::contract::{Contract, TableName};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 mod commit;
 mod provider;
@@ -31,6 +32,9 @@ mod write;
 pub use commit::{Commit, Outcome};
 pub use read::{FileRows, StoredFile};
 pub use write::{Files, Writer};
+
+/// Tries of a request to a remote store whose connection may have broken off.
+const TRIES: u32 = 3;
 
 /// Properties that say which topic a table was read from: this, and the topic's name.
 pub const TOPIC_PROPERTY: &str = "lake.topic.";
@@ -59,6 +63,16 @@ pub fn open_store(url: &Url, options: &StoreOptions) -> Result<Arc<dyn object_st
     Ok(store.object_store(None))
 }
 
+/// Whether an error may have passed after a moment, which is waited: of a remote store, a few times.
+pub(crate) async fn may_pass(url: &Url, error: &Error, tries: &mut u32) -> bool {
+    *tries += 1;
+    let may = *tries < TRIES && error.kind() == Kind::Retry && url.scheme() != "file";
+    if may {
+        tokio::time::sleep(Duration::from_millis(300) * *tries).await;
+    }
+    may
+}
+
 /// A Delta table at one of its versions.
 #[derive(Clone)]
 pub struct Table {
@@ -84,20 +98,26 @@ impl Table {
     ) -> Result<Option<Self>> {
         deltalake::aws::register_handlers(None);
         let failed = |cause| translate(format!("cannot open table {name}"), cause);
-        let mut builder = DeltaTableBuilder::from_url(url.clone())
-            .map_err(failed)?
-            .with_storage_options(options.clone());
-        if let Some(version) = version {
-            builder = builder.with_version(version);
-        }
-        match builder.load().await {
-            Ok(delta) => {
-                let table = Self { name: name.clone(), delta, txns: Arc::default() };
-                table.refuse_unsafe()?;
-                Ok(Some(table))
+        let mut tries = 0;
+        loop {
+            let mut builder = DeltaTableBuilder::from_url(url.clone())
+                .map_err(failed)?
+                .with_storage_options(options.clone());
+            if let Some(version) = version {
+                builder = builder.with_version(version);
             }
-            Err(DeltaTableError::NotATable(_)) if version.is_none() => Ok(None),
-            Err(cause) => Err(failed(cause)),
+            let error = match builder.load().await {
+                Ok(delta) => {
+                    let table = Self { name: name.clone(), delta, txns: Arc::default() };
+                    table.refuse_unsafe()?;
+                    return Ok(Some(table));
+                }
+                Err(DeltaTableError::NotATable(_)) if version.is_none() => return Ok(None),
+                Err(cause) => failed(cause),
+            };
+            if !may_pass(url, &error, &mut tries).await {
+                return Err(error);
+            }
         }
     }
 

@@ -133,10 +133,12 @@ impl Failures {
                 Ok(None)
             }
             Err(error) => {
-                if let Some(first) = self.0.take() {
-                    world.tell(&Event::Failed(first.report()));
-                }
-                Err(error)
+                let Some(first) = self.0.take() else { return Err(error) };
+                // What may pass does not hide what does not.
+                let (told, ending) =
+                    if error.kind() == Kind::Retry { (error, first) } else { (first, error) };
+                world.tell(&Event::Failed(told.report()));
+                Err(ending)
             }
         }
     }

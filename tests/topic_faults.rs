@@ -333,3 +333,24 @@ fn who_may_read_is_asked_and_secrets_stay_secret() {
     stream.lake.set("LAKE_KAFKA_SSL_CA_LOCATION", "/etc/hostname");
     assert_ne!(stream.lake.run(&["run", "bronze"]).code, Some(0));
 }
+
+#[test]
+fn a_root_that_goes_away_is_not_made_anew() {
+    let Some(broker) = Broker::shared() else { return };
+    let stream = Stream::new(broker, "rootless", 1);
+    stream.send(events(0, 40));
+    let child = stream.follow();
+    stream.wait_for(40);
+    let (root, aside) = (stream.lake.root(), stream.lake.folder().join("aside"));
+    std::fs::rename(&root, &aside).unwrap();
+    stream.send(events(40, 60));
+    std::thread::sleep(Duration::from_secs(2));
+    // Scratch folders may be there, and no table.
+    assert!(!root.join("bronze").exists());
+    let _ = std::fs::remove_dir_all(&root);
+    std::fs::rename(&aside, &root).unwrap();
+    stream.wait_for(60);
+    let said = interrupt(child);
+    assert!(said.contains("is gone") && said.contains("it goes well again"), "{said}");
+    assert_eq!(stream.holds_all(), (57, 3));
+}

@@ -129,7 +129,8 @@ impl FolderJob<'_> {
         let info = info.map(|(key, value): (&str, Value)| (key.to_owned(), value));
         let before = (batch.number > 0).then(|| batch.number - 1);
         let seen = vec![(source, before)];
-        let ready = Ready { staged, txns, seen, info: info.into_iter().collect(), metadata };
+        let (info, noted) = (info.into_iter().collect(), Vec::new());
+        let ready = Ready { staged, txns, seen, info, metadata, noted };
         job.settle(table, &mut quarantine, ready, total).await
     }
 }

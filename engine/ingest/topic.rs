@@ -1,18 +1,18 @@
 //! Bronze from a topic of Kafka: one `txn` a partition, whose version is the next offset.
 
-use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::feed::{Brokers, Feed};
+use super::known::{begins, noted, property, quarantine_property, with_quarantine};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total, evolve};
 use crate::chunk::{Chunk, Origin};
 use crate::contract::Source;
 use crate::error::{Error, Kind, Result};
-use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached};
-use crate::offsets::{self, Bounds, Known, Lineage, Loss, Start};
+use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached, Topic};
+use crate::offsets::{self, Bounds, Lineage, Loss, Start};
 use crate::quarantine::{self, Decided};
-use crate::table::{Change, Outcome, TOPIC_PROPERTY, Table};
+use crate::table::{Change, Outcome, Table};
 
 /// After a restart a broker may for some seconds say that a partition ends too early.
 const END_ASKED_MAX: u32 = 5;
@@ -105,7 +105,8 @@ impl TopicJob<'_> {
         let (job, world) = (self.job, self.job.world);
         let mut table = opened(feed.table.take(), job, job.contract).await?;
         total.version = Some(table.version());
-        let standing = match self.standing(feed, &table).await {
+        let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
+        let standing = match self.standing(feed, &table, &quarantine).await {
             Ok(Some(standing)) => standing,
             Ok(None) => {
                 world.remark(format!(
@@ -127,9 +128,7 @@ impl TopicJob<'_> {
                 self.source
             ));
         }
-        let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
-        let property =
-            (format!("{TOPIC_PROPERTY}{}", self.source.name), standing.start.lineage.property());
+        let property = (property(self.source), standing.start.lineage.property());
         let mut metadata = evolve(&table, job.contract, &[property])?;
         let mut next = standing.start.offsets.clone();
         let mut lost = standing.start.lost.as_slice();
@@ -176,28 +175,17 @@ impl TopicJob<'_> {
     }
 
     /// Where the table stands in the topic; `None` if there is no topic.
-    async fn standing(&self, feed: &mut Feed, table: &Table) -> Result<Option<Standing>> {
-        let settings = &self.job.world.settings;
-        let name = self.source.name.clone();
-        let begin = if feed.was_missing {
-            "earliest"
-        } else {
-            settings.get("kafka.start").unwrap_or_default()
-        };
-        let begin = begin.to_owned();
+    async fn standing(
+        &self,
+        feed: &mut Feed,
+        table: &Table,
+        quarantine: &Table,
+    ) -> Result<Option<Standing>> {
+        // To begin with a topic without its id is to take the next one of its name for it.
+        let noted_id = table.property(&property(self.source))?.unwrap_or_default();
+        let needs_id = noted_id.is_empty() && !feed.is_read;
         for asked in 1.. {
-            if feed.consumer.is_none() {
-                feed.consumer = Some(Consumer::new(settings, &self.job.contract.name.to_string())?);
-            }
-            let (name, begin) = (name.clone(), begin.clone());
-            let stop = self.job.world.stop.clone();
-            let found = feed.ask(move |consumer| {
-                let Some(topic) = consumer.topic(&name, || stop.asked())? else { return Ok(None) };
-                let bounds = consumer.bounds(&name, topic.n_partitions)?;
-                let begin = begins(consumer, &name, &begin, &bounds)?;
-                Ok(Some((topic, bounds, begin)))
-            });
-            let Some((topic, bounds, begin)) = found.await? else {
+            let Some((topic, bounds, begin)) = self.held(feed, needs_id).await? else {
                 let known = noted(table, self.source, 0).await?;
                 if known.lineage.is_some() && !self.accept_loss {
                     let name = &self.job.contract.name;
@@ -207,6 +195,13 @@ impl TopicJob<'_> {
                 return Ok(None);
             };
             let known = noted(table, self.source, topic.n_partitions).await?;
+            let known = with_quarantine(
+                known,
+                quarantine,
+                &quarantine_property(&self.job.contract.name, self.source),
+                &bounds,
+                &begin,
+            )?;
             let start = |accept| offsets::start(&known, &topic.id, &bounds, &begin, accept);
             let start = start(false).or_else(|lost| {
                 let may_pass = lost.iter().any(|loss| matches!(loss, Loss::Beyond { .. }));
@@ -235,6 +230,30 @@ impl TopicJob<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// What the cluster holds of the topic, and where a table that never read it begins; `None` if
+    /// there is no topic.
+    async fn held(
+        &self,
+        feed: &mut Feed,
+        needs_id: bool,
+    ) -> Result<Option<(Topic, Vec<Bounds>, Vec<i64>)>> {
+        let settings = &self.job.world.settings;
+        if feed.consumer.is_none() {
+            feed.consumer = Some(Consumer::new(settings, &self.job.contract.name.to_string())?);
+        }
+        let begin = settings.get("kafka.start").filter(|_| !feed.was_missing);
+        let begin = begin.unwrap_or("earliest").to_owned();
+        let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
+        let held = feed.ask(move |consumer| {
+            let topic = consumer.topic(&name, needs_id, || stop.asked())?;
+            let Some(topic) = topic else { return Ok(None) };
+            let bounds = consumer.bounds(&name, topic.n_partitions)?;
+            let begin = begins(consumer, &name, &begin, &bounds)?;
+            Ok(Some((topic, bounds, begin)))
+        });
+        held.await
     }
 
     /// The `txn`s of all partitions, as the table has them when a round begins.
@@ -282,12 +301,20 @@ impl TopicJob<'_> {
             self.read(reader, standing, next, chunks).await
         });
         let (reached, staged) = staged.await?;
-        let name = self.source.name.clone();
-        // What was read is committed also after Ctrl-C, so that does not hold here.
-        let id = match feed.ask(move |consumer| consumer.topic(&name, || false)).await {
+        let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
+        let is_stalled = reached.outcome == Ending::Stalled;
+        let asked = feed.ask(move |consumer| {
+            // Where nobody answers, what was read is what it was taken for.
+            if is_stalled {
+                Ok(None)
+            } else {
+                consumer.topic(&name, false, || stop.asked()).map(Some)
+            }
+        });
+        let id = match asked.await {
             // Gone is another one, too.
-            Ok(topic) => Some(topic.map(|topic| topic.id)),
-            Err(error) if error.kind() == Kind::Retry => None,
+            Ok(topic) => topic.map(|topic| topic.map(|topic| topic.id)),
+            Err(error) if matches!(error.kind(), Kind::Retry | Kind::Interrupted) => None,
             Err(error) => {
                 table.discard(staged.rows).await;
                 quarantine.discard(staged.rejected).await;
@@ -313,7 +340,9 @@ impl TopicJob<'_> {
             .map(|(partition, seen)| (lineage.app(&self.source.to_string(), partition), *seen));
         let seen = apps.collect();
         let info = self.info(next, &reached.next, lost);
-        let ready = Ready { staged, txns, seen, info, metadata };
+        let noted =
+            vec![(quarantine_property(&self.job.contract.name, self.source), lineage.property())];
+        let ready = Ready { staged, txns, seen, info, metadata, noted };
         if !self.job.settle(table, quarantine, ready, total).await? {
             return Ok(Err(Round::Lost));
         }
@@ -404,44 +433,6 @@ struct Begun<'a> {
     next: &'a [i64],
     seen: &'a [Option<i64>],
     lost: &'a [Loss],
-}
-
-/// What a table knows of a topic: its first `n_partitions` partitions, and all further ones that
-/// the table has read.
-///
-/// # Errors
-/// The table's log cannot be read.
-pub async fn noted(table: &Table, source: &Source, n_partitions: i32) -> Result<Known> {
-    let property = table.property(&format!("{}{}", TOPIC_PROPERTY, source.name))?;
-    let lineage = property.as_deref().map(Lineage::parse);
-    let counted = lineage.clone().unwrap_or(Lineage { id: String::new(), generation: 0 });
-    let mut next = Vec::new();
-    for partition in 0.. {
-        let found = table.txn(&counted.app(&source.to_string(), partition)).await?;
-        if found.is_none() && partition >= n_partitions {
-            break;
-        }
-        next.push(found);
-    }
-    let lineage = lineage.or_else(|| next.iter().any(Option::is_some).then_some(counted));
-    Ok(Known { lineage, next })
-}
-
-/// Where a table begins with a topic that it never read.
-fn begins(consumer: &Consumer, topic: &str, begin: &str, bounds: &[Bounds]) -> Result<Vec<i64>> {
-    match begin {
-        "earliest" => Ok(bounds.iter().map(|bounds| bounds.low).collect()),
-        "latest" => Ok(bounds.iter().map(|bounds| bounds.end).collect()),
-        time => {
-            let time = DateTime::parse_from_rfc3339(time).map_err(|_| {
-                Error::usage(format!("setting `kafka.start`: `{time}` is no place to start"))
-                    .hint("write earliest, latest, or a time as in 2026-03-01T00:00:00Z")
-            })?;
-            let n_partitions = i32::try_from(bounds.len()).unwrap_or(i32::MAX);
-            let found = consumer.offsets_at(topic, n_partitions, time.timestamp_millis())?;
-            Ok(found.iter().zip(bounds).map(|(at, bounds)| at.unwrap_or(bounds.end)).collect())
-        }
-    }
 }
 
 async fn opened(

@@ -17,6 +17,10 @@ use crate::error::{Error, Result};
 use crate::offsets::Bounds;
 use crate::settings::Settings;
 
+/// How long to wait for an id that was known before, and only is compared.
+const ID_PATIENCE: Duration = Duration::from_secs(3);
+/// The shortest time in which an answer is possible at all.
+const SLICE_MIN: Duration = Duration::from_millis(100);
 /// How long anybody waits for a connection to close.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// Messages taken from the client at once.
@@ -97,15 +101,23 @@ impl Consumer {
         })
     }
 
-    /// The topic as the cluster knows it; `None` if there is none. Waits, until `stop` says not to; all
-    /// methods here wait.
+    /// The topic as the cluster knows it; `None` if there is none. Does without the id
+    /// where nobody tells it; with `needs_id` only at the time-out. Waits, until `stop` says not to; all methods here wait.
     ///
     /// # Errors
     /// No broker answers, or none lets us in.
-    pub fn topic(&mut self, name: &str, stop: impl Fn() -> bool) -> Result<Option<Topic>> {
+    pub fn topic(
+        &mut self,
+        name: &str,
+        needs_id: bool,
+        stop: impl Fn() -> bool,
+    ) -> Result<Option<Topic>> {
         self.refresh_token()?;
-        let slice = self.timeout.min(Duration::from_secs(1));
+        // Short at first, as a refusal is heard between two questions; longer for a slow network.
+        let mut slice = self.timeout.min(Duration::from_secs(1));
         let deadline = Instant::now() + self.timeout;
+        let patience = if needs_id { self.timeout } else { self.timeout.min(ID_PATIENCE) };
+        let without_id = Instant::now() + patience;
         loop {
             let code = match raw::describe(self.base.client().native_ptr(), name, slice) {
                 Ok(topic) => return Ok(topic),
@@ -119,12 +131,12 @@ impl Consumer {
                     None | Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
                         return Ok(None);
                     }
-                    Some(None) => {
+                    Some(None) if Instant::now() >= without_id => {
                         let n = found.map_or(0, |topic| topic.partitions().len());
                         let n_partitions = i32::try_from(n).unwrap_or(i32::MAX);
                         return Ok(Some(Topic { id: String::new(), n_partitions }));
                     }
-                    Some(Some(_)) => {}
+                    Some(_) => {}
                 }
             }
             if self.next.is_empty() {
@@ -138,6 +150,8 @@ impl Consumer {
             if is_refusal(code) || refused.is_some() || Instant::now() >= deadline {
                 return Err(self.no_answer(&format!("kafka:{name}"), code));
             }
+            let left = deadline.saturating_duration_since(Instant::now());
+            slice = (slice * 2).min(left).max(SLICE_MIN);
         }
     }
 
@@ -237,7 +251,7 @@ impl Consumer {
         self.refresh_token()?;
         let place = origin.source.to_string();
         let mut progress = Progress::new(batch, &self.next, origin);
-        let (mut heard, mut passed) = (Instant::now(), self.base.position().ok());
+        let (mut heard, mut passed) = (Instant::now(), None);
         let outcome = loop {
             if progress.n_open == 0 {
                 break Outcome::Ended;
@@ -258,10 +272,12 @@ impl Consumer {
                 }
             }
             if n > 0 {
-                heard = Instant::now();
+                (heard, passed) = (Instant::now(), None);
+            } else if passed.is_none() {
+                passed = Some(self.base.position().ok());
             } else if heard.elapsed() > self.timeout {
                 // The client passes over aborted records without a word.
-                let at = self.base.position().ok();
+                let at = Some(self.base.position().ok());
                 if at == passed {
                     break Outcome::Stalled;
                 }

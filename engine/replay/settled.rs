@@ -6,7 +6,8 @@
 
 use crate::contract::Contract;
 use crate::error::Result;
-use crate::table::Table;
+use crate::offsets::Lineage;
+use crate::table::{TOPIC_PROPERTY, Table};
 
 use super::records::Place;
 
@@ -32,8 +33,16 @@ impl Frontier<'_> {
         Ok(None)
     }
 
-    /// Whether a record of a topic stands where quarantine is ahead.
+    /// Whether a record of a topic stands where quarantine is ahead. Those of an earlier generation
+    /// are settled: nobody comes back for them.
     async fn is_unsettled(&self, source: &str, place: &Place) -> Result<bool> {
+        let (topic, generation) = source.split_once('#').unwrap_or((source, "0"));
+        let topic = topic.strip_prefix("kafka:").unwrap_or(topic);
+        let noted = self.table.property(&format!("{TOPIC_PROPERTY}{topic}"))?;
+        let reached = noted.map_or(0, |noted| Lineage::parse(&noted).generation);
+        if generation.parse().is_ok_and(|generation: u32| generation < reached) {
+            return Ok(false);
+        }
         // Both have the generation of the topic in the same place.
         let app = format!("{source}/{}", place.partition.unwrap_or(0));
         let next = self.table.txn(&app).await?.unwrap_or(0);

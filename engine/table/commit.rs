@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use deltalake::DeltaTableError;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use rand::Rng;
@@ -80,7 +80,7 @@ impl Table {
                     tracing::info!(table = %self.name, version, replace = commit.replace, "committed");
                     if let Err(error) = self.reload().await {
                         // The commit is there; the next one against the old handle will be lost.
-                        tracing::warn!(table = %self.name, %error, "the table could not be opened anew");
+                        tracing::warn!(table = %self.name, error = error.report(), "the table could not be opened anew");
                     }
                     self.checkpoint(version).await;
                     return Ok((Outcome::Committed(version), None));
@@ -115,10 +115,15 @@ impl Table {
 
     /// Whether a write that failed may yet be carried out: its answer was lost, or is late. Then the
     /// commit would name files that are gone, so they stay, and belong to no version at worst.
+    ///
+    /// A conflict is seen in a version that stands where ours was sent, so ours cannot. That others
+    /// are always there first says no such thing: they may be a write of ours that is under way.
     fn may_arrive(&self, cause: &DeltaTableError) -> bool {
-        use DeltaTableError::{Transaction, VersionAlreadyExists};
-        let is_refused = matches!(cause, Transaction { .. } | VersionAlreadyExists(_));
-        !is_refused && self.delta.table_url().scheme() != "file"
+        let is_taken = matches!(
+            cause,
+            DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) }
+        );
+        !is_taken && self.delta.table_url().scheme() != "file"
     }
 
     async fn try_commit(
@@ -228,7 +233,7 @@ impl Table {
             tracing::warn!(table = %self.name, version, %cause, "no checkpoint was written");
         } else if let Err(error) = self.reload().await {
             // A long-lived handle grows with every commit: a fresh one starts from the checkpoint.
-            tracing::warn!(table = %self.name, %error, "the table could not be opened anew");
+            tracing::warn!(table = %self.name, error = error.report(), "the table could not be opened anew");
         }
     }
 }

@@ -23,8 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let topic = topic.ok_or("name a topic: `lake simulate --to kafka:events` fills one")?;
     let settings = Settings::load(Path::new(""), "", None, &environment())?;
     let mut consumer = Consumer::new(&settings, "bench.consume")?;
-    let found =
-        consumer.topic(&topic, || false)?.ok_or_else(|| format!("there is no topic {topic}"))?;
+    let found = consumer
+        .topic(&topic, false, || false)?
+        .ok_or_else(|| format!("there is no topic {topic}"))?;
     let bounds = consumer.bounds(&topic, found.n_partitions)?;
     let starts: Vec<i64> = bounds.iter().map(|bounds| bounds.low).collect();
     let ranges = bounds.iter().map(|bounds| Range { start: bounds.low, end: bounds.end });
