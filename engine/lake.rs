@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
-use crate::settings::Settings;
+use crate::settings::{Settings, without_user};
 use crate::table::{StoreOptions, Table, may_pass, open_store, with_store_hint};
 
 /// An object that can be created once: a store where that works again overwrites.
@@ -71,6 +71,7 @@ impl Lake {
             if let Some(table) = self.table(&contract.name).await? {
                 return Ok(table);
             }
+            self.refuse_missing_root()?;
             Self::make_folder(&url)?;
             match Table::create(contract, &url, &self.options).await {
                 Err(error) if may_pass(&url, &error, &mut tries).await => {}
@@ -242,8 +243,7 @@ fn place(settings: &Settings, name: &str) -> Result<Url> {
             .and_then(|path| Url::from_directory_path(path).ok())
     };
     url.filter(is_place).ok_or_else(|| {
-        // What stands before an @ may be a password.
-        let shown = text.rsplit_once('@').map_or(text.as_str(), |(_, rest)| rest);
+        let shown = without_user(&text);
         Error::usage(format!("setting `{name}`: `{shown}` is no folder and no s3://bucket/prefix"))
             .hint("a prefix has no ? and no #, and user and password stand elsewhere")
     })

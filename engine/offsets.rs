@@ -64,6 +64,34 @@ impl Lineage {
     }
 }
 
+/// What quarantine notes of a topic before the table does: which one it is, and at which offset of
+/// each partition the table begins with it, so that a run that is cut short is taken up there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Which topic.
+    pub lineage: Lineage,
+    /// By partition.
+    pub begin: Vec<i64>,
+}
+
+impl Note {
+    /// As the property has it: `ID#1@50,7`; `None` if it is no note.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (lineage, begin) = text.split_once('@')?;
+        let begin = begin.split(',').filter(|offset| !offset.is_empty()).map(str::parse);
+        Some(Self {
+            lineage: Lineage::parse(lineage),
+            begin: begin.collect::<Result<_, _>>().ok()?,
+        })
+    }
+
+    /// The text of the property.
+    pub fn property(&self) -> String {
+        let begin: Vec<String> = self.begin.iter().map(i64::to_string).collect();
+        format!("{}@{}", self.lineage.property(), begin.join(","))
+    }
+}
+
 /// What a table knows of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
@@ -209,6 +237,15 @@ mod tests {
     }
 
     const HELD: [Bounds; 2] = [Bounds { low: 10, end: 50 }, Bounds { low: 0, end: 7 }];
+
+    #[test]
+    fn a_note_comes_back_as_it_was_written() {
+        for (id, begin) in [("A#1", vec![50, 7]), ("", vec![0]), ("B", Vec::new())] {
+            let note = Note { lineage: Lineage::parse(id), begin };
+            assert_eq!(Note::parse(&note.property()), Some(note));
+        }
+        assert_eq!(Note::parse("A#1"), None);
+    }
 
     #[test]
     fn an_unknown_topic_begins_where_it_is_told() {

@@ -120,6 +120,9 @@ async fn carry_out(
     if !look.following {
         feeds.close().await;
     }
+    if read.is_err() {
+        world.lake.refuse_missing_root()?;
+    }
     let mut steps = read?;
     if plan.refresh.is_empty() {
         return Ok(steps);

@@ -91,7 +91,10 @@ pub struct Settings {
 /// Reads the environment, once: every `LAKE_*` variable plus those that terminals and proxies use.
 #[allow(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn environment() -> BTreeMap<String, String> {
-    std::env::vars().collect()
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    });
+    variables.collect()
 }
 
 impl Settings {
@@ -124,9 +127,11 @@ impl Settings {
                 values.insert(key.name, (value.clone(), Origin::Env(variable)));
             }
         }
-        check_aws(env)?;
         let settings = Self { project: project.to_owned(), values };
         settings.validate()?;
+        if ["root", "landing"].iter().any(|name| settings.place(name).starts_with("s3")) {
+            check_aws(env)?;
+        }
         Ok(settings)
     }
 
@@ -142,7 +147,7 @@ impl Settings {
             Some((value, origin)) if key.name == "kafka.options" => {
                 (key, Some(without_secrets(value)), origin.clone())
             }
-            Some((value, origin)) => (key, Some(value.clone()), origin.clone()),
+            Some((value, origin)) => (key, Some(without_user(value)), origin.clone()),
             None => (key, None, Origin::Default),
         };
         KEYS.iter().map(shown).collect()
@@ -229,13 +234,20 @@ fn check_aws(env: &BTreeMap<String, String>) -> Result<()> {
         if !["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].contains(&name.as_str()) {
             continue;
         }
-        let url = url::Url::parse(text).ok().filter(url::Url::has_host);
+        let url = url::Url::parse(text).ok().filter(|url| url.has_host() && !text.contains('@'));
         if url.is_none_or(|url| !matches!(url.scheme(), "http" | "https")) {
-            return Err(Error::usage(format!("{name}: `{text}` is no address of a store"))
-                .hint("write it with its scheme, as in http://localhost:9000, or unset it"));
+            let shown = without_user(text);
+            return Err(Error::usage(format!("{name}: `{shown}` is no address of a store")).hint(
+                "write it with its scheme and without a user, as in http://localhost:9000; or unset it",
+            ));
         }
     }
     Ok(())
+}
+
+/// An address without what stands before an `@`: it may be a password.
+pub fn without_user(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"))
 }
 
 /// The properties of `kafka.options`; of those that may be secrets, only that they are set.
@@ -409,11 +421,16 @@ mod tests {
     fn values_are_checked_when_they_are_read() {
         assert!(load("reporting_tz = \"Mars/Base\"", &[], None).is_err());
         assert!(load("[query]\nmemory = \"lots\"", &[], None).is_err());
-        for text in ["localhost:9000", "", " http://localhost:9000"] {
-            assert!(load("", &[("AWS_ENDPOINT_URL", text)], None).is_err(), "{text}");
+        let aws = |name: &str, text: &str, root: &str| {
+            load("", &[(name, text), ("LAKE_ROOT", root)], None).map(drop)
+        };
+        for text in ["localhost:9000", "", " http://localhost:9000", "http://me:hunter2@b:1"] {
+            let error = aws("AWS_ENDPOINT_URL", text, "s3://b/x").unwrap_err();
+            assert!(!error.report().contains("hunter2"), "{}", error.report());
+            assert!(aws("AWS_ENDPOINT_URL", text, "data").is_ok(), "{text}");
         }
-        assert!(load("", &[("AWS_SECRET_ACCESS_KEY", "abc\n")], None).is_err());
-        assert!(load("", &[("AWS_ENDPOINT_URL", "http://localhost:9000")], None).is_ok());
+        assert!(aws("AWS_SECRET_ACCESS_KEY", "abc\n", "s3://b/x").is_err());
+        assert!(aws("AWS_ENDPOINT_URL", "http://localhost:9000", "s3://b/x").is_ok());
         assert!(load("[ingest]\nbatch_size = \"0MiB\"", &[], None).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing is written here: not even a folder for a lake that is not there yet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -129,7 +130,9 @@ pub async fn held(settings: &Settings, table: &TableName, topic: &str) -> Result
 }
 
 fn ask(consumer: &mut Consumer, name: &str) -> Result<Option<Held>> {
-    let Some(topic) = consumer.topic(name, false, || false)? else { return Ok(None) };
+    let Some(topic) = consumer.topic(name, Some(Duration::ZERO), || false)? else {
+        return Ok(None);
+    };
     let bounds = consumer.bounds(name, topic.n_partitions)?;
     Ok(Some(Held { topic, bounds }))
 }

@@ -341,6 +341,20 @@ fn a_topic_that_was_made_anew_after_a_crash_is_not_taken_for_the_old_one() {
     // What the old topic left in quarantine is nobody's any more, so a replay looks at it.
     lake.ok(&["quarantine", "replay"]).says(0, &["0 records came in, 10 stayed"]);
     lake.ok(&["run", "bronze"]).says(0, &["up to date"]);
+
+    // Made anew again, accepted, and cut short between the two commits: what was accepted holds.
+    let (table, aside) = (lake.root().join("bronze/events"), lake.folder().join("aside"));
+    copy(&table, &aside);
+    broker.delete_topic(&stream.topic);
+    broker.create_topic(&stream.topic, 1);
+    send(vec!["{".to_owned(); 5]);
+    lake.ok(&["run", "bronze", "--accept-loss", &source]);
+    std::fs::remove_dir_all(&table).unwrap();
+    std::fs::rename(&aside, &table).unwrap();
+    send(events(100, 130));
+    lake.ok(&["run", "bronze"]);
+    let held = lake.number("SELECT count(*) AS n FROM bronze.quarantine");
+    assert_eq!((lake.number(rows), held), (50, 15));
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

@@ -5,7 +5,7 @@ use chrono::DateTime;
 use crate::contract::{Source, TableName};
 use crate::error::{Error, Result};
 use crate::kafka::Consumer;
-use crate::offsets::{Bounds, Known, Lineage};
+use crate::offsets::{Bounds, Known, Lineage, Note};
 use crate::table::{TOPIC_PROPERTY, Table};
 
 /// The property of a table that says which topic it was read from.
@@ -41,32 +41,15 @@ pub async fn noted(table: &Table, source: &Source, n_partitions: i32) -> Result<
 
 /// What is known, with what quarantine notes: a run that was cut short between its two commits
 /// may have begun with a topic, or with one that was made anew, of which the table knows nothing.
-pub(super) fn with_quarantine(
-    known: Known,
-    quarantine: &Table,
-    property: &str,
-    bounds: &[Bounds],
-    begin: &[i64],
-) -> Result<Known> {
-    let noted = quarantine.property(property)?;
-    let Some(theirs) = noted.as_deref().map(Lineage::parse) else { return Ok(known) };
-    let next = match &known.lineage {
-        None => begin.iter().copied().map(Some).collect(),
-        Some(ours) if ours.generation >= theirs.generation => return Ok(known),
-        // Made anew: from its first record.
-        Some(ours) if ours.is_another(&theirs.id) => {
-            bounds.iter().map(|bounds| Some(bounds.low)).collect()
+pub(super) fn with_quarantine(known: Known, quarantine: &Table, property: &str) -> Result<Known> {
+    let note = quarantine.property(property)?;
+    let reached = known.lineage.as_ref().map(|lineage| lineage.generation);
+    Ok(match note.as_deref().and_then(Note::parse) {
+        Some(note) if reached < Some(note.lineage.generation) => {
+            Known { lineage: Some(note.lineage), next: note.begin.into_iter().map(Some).collect() }
         }
-        // Cut off: from where it ended, or where the table was.
-        Some(_) => (0..)
-            .zip(bounds)
-            .map(|(at, bounds): (usize, _)| {
-                let next = known.next.get(at).copied().flatten().unwrap_or(0);
-                Some(next.clamp(bounds.low, bounds.end.max(bounds.low)))
-            })
-            .collect(),
-    };
-    Ok(Known { lineage: Some(theirs), next })
+        _ => known,
+    })
 }
 
 /// Where a table begins with a topic that it never read.

@@ -1,5 +1,7 @@
 //! Bronze from a topic of Kafka: one `txn` a partition, whose version is the next offset.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
@@ -10,7 +12,7 @@ use crate::chunk::{Chunk, Origin};
 use crate::contract::Source;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached, Topic};
-use crate::offsets::{self, Bounds, Lineage, Loss, Start};
+use crate::offsets::{self, Bounds, Lineage, Loss, Note, Start};
 use crate::quarantine::{self, Decided};
 use crate::table::{Change, Outcome, Table};
 
@@ -183,9 +185,13 @@ impl TopicJob<'_> {
     ) -> Result<Option<Standing>> {
         // To begin with a topic without its id is to take the next one of its name for it.
         let noted_id = table.property(&property(self.source))?.unwrap_or_default();
-        let needs_id = noted_id.is_empty() && !feed.is_read;
+        let without_id = match (noted_id.is_empty(), feed.is_read) {
+            (false, _) => None,
+            (true, false) => Some(Duration::MAX),
+            (true, true) => Some(Duration::ZERO),
+        };
         for asked in 1.. {
-            let Some((topic, bounds, begin)) = self.held(feed, needs_id).await? else {
+            let Some((topic, bounds, begin)) = self.held(feed, without_id).await? else {
                 let known = noted(table, self.source, 0).await?;
                 if known.lineage.is_some() && !self.accept_loss {
                     let name = &self.job.contract.name;
@@ -195,13 +201,8 @@ impl TopicJob<'_> {
                 return Ok(None);
             };
             let known = noted(table, self.source, topic.n_partitions).await?;
-            let known = with_quarantine(
-                known,
-                quarantine,
-                &quarantine_property(&self.job.contract.name, self.source),
-                &bounds,
-                &begin,
-            )?;
+            let property = quarantine_property(&self.job.contract.name, self.source);
+            let known = with_quarantine(known, quarantine, &property)?;
             let start = |accept| offsets::start(&known, &topic.id, &bounds, &begin, accept);
             let start = start(false).or_else(|lost| {
                 let may_pass = lost.iter().any(|loss| matches!(loss, Loss::Beyond { .. }));
@@ -225,7 +226,7 @@ impl TopicJob<'_> {
                 }
                 Err((_, false)) => {
                     self.job.world.stop.check()?;
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
@@ -237,7 +238,7 @@ impl TopicJob<'_> {
     async fn held(
         &self,
         feed: &mut Feed,
-        needs_id: bool,
+        without_id: Option<Duration>,
     ) -> Result<Option<(Topic, Vec<Bounds>, Vec<i64>)>> {
         let settings = &self.job.world.settings;
         if feed.consumer.is_none() {
@@ -247,7 +248,7 @@ impl TopicJob<'_> {
         let begin = begin.unwrap_or("earliest").to_owned();
         let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
         let held = feed.ask(move |consumer| {
-            let topic = consumer.topic(&name, needs_id, || stop.asked())?;
+            let topic = consumer.topic(&name, without_id, || stop.asked())?;
             let Some(topic) = topic else { return Ok(None) };
             let bounds = consumer.bounds(&name, topic.n_partitions)?;
             let begin = begins(consumer, &name, &begin, &bounds)?;
@@ -308,7 +309,7 @@ impl TopicJob<'_> {
             if is_stalled {
                 Ok(None)
             } else {
-                consumer.topic(&name, false, || stop.asked()).map(Some)
+                consumer.topic(&name, Some(Duration::ZERO), || stop.asked()).map(Some)
             }
         });
         let id = match asked.await {
@@ -340,8 +341,7 @@ impl TopicJob<'_> {
             .map(|(partition, seen)| (lineage.app(&self.source.to_string(), partition), *seen));
         let seen = apps.collect();
         let info = self.info(next, &reached.next, lost);
-        let noted =
-            vec![(quarantine_property(&self.job.contract.name, self.source), lineage.property())];
+        let noted = self.note(table, &standing.start)?.into_iter().collect();
         let ready = Ready { staged, txns, seen, info, metadata, noted };
         if !self.job.settle(table, quarantine, ready, total).await? {
             return Ok(Err(Round::Lost));
@@ -350,6 +350,14 @@ impl TopicJob<'_> {
             consumer.tell_group(&self.source.name, &reached.next);
         }
         Ok(Ok(reached))
+    }
+
+    /// What quarantine notes with the first batch of a topic: the table does so after it.
+    fn note(&self, table: &Table, start: &Start) -> Result<Option<(String, String)>> {
+        let is_noted = table.property(&property(self.source))? == Some(start.lineage.property());
+        let note = Note { lineage: start.lineage.clone(), begin: start.offsets.clone() };
+        let name = quarantine_property(&self.job.contract.name, self.source);
+        Ok((!is_noted).then(|| (name, note.property())))
     }
 
     /// What quarantine holds of the records to come.

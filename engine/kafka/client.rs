@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
-use crate::settings::Settings;
+use crate::settings::{Settings, without_user};
 
 /// Settings that are properties of librdkafka.
 const PROPERTIES: &[(&str, &str)] = &[
@@ -63,7 +63,8 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
         // librdkafka takes what is left of a port that is too large.
         let port = broker.rsplit_once(':').map(|(_, port)| port);
         if broker.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_err()) {
-            return Err(Error::usage(format!("setting `kafka.brokers`: `{broker}` is no address"))
+            let shown = without_user(broker);
+            return Err(Error::usage(format!("setting `kafka.brokers`: `{shown}` is no address"))
                 .hint("write host:port,host:port"));
         }
     }

@@ -17,8 +17,6 @@ use crate::error::{Error, Result};
 use crate::offsets::Bounds;
 use crate::settings::Settings;
 
-/// How long to wait for an id that was known before, and only is compared.
-const ID_PATIENCE: Duration = Duration::from_secs(3);
 /// The shortest time in which an answer is possible at all.
 const SLICE_MIN: Duration = Duration::from_millis(100);
 /// How long anybody waits for a connection to close.
@@ -101,23 +99,23 @@ impl Consumer {
         })
     }
 
-    /// The topic as the cluster knows it; `None` if there is none. Does without the id
-    /// where nobody tells it; with `needs_id` only at the time-out. Waits, until `stop` says not to; all methods here wait.
+    /// The topic as the cluster knows it; `None` if there is none. Where nobody tells the id,
+    /// it does without after `without_id`, at the time-out at the latest; or never, if that is `None`. Waits, until `stop` says not to; all methods here wait.
     ///
     /// # Errors
     /// No broker answers, or none lets us in.
     pub fn topic(
         &mut self,
         name: &str,
-        needs_id: bool,
+        without_id: Option<Duration>,
         stop: impl Fn() -> bool,
     ) -> Result<Option<Topic>> {
         self.refresh_token()?;
         // Short at first, as a refusal is heard between two questions; longer for a slow network.
         let mut slice = self.timeout.min(Duration::from_secs(1));
         let deadline = Instant::now() + self.timeout;
-        let patience = if needs_id { self.timeout } else { self.timeout.min(ID_PATIENCE) };
-        let without_id = Instant::now() + patience;
+        let without_id = without_id.map(|wait| Instant::now() + wait.min(self.timeout));
+        let mut is_there = false;
         loop {
             let code = match raw::describe(self.base.client().native_ptr(), name, slice) {
                 Ok(topic) => return Ok(topic),
@@ -131,12 +129,12 @@ impl Consumer {
                     None | Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
                         return Ok(None);
                     }
-                    Some(None) if Instant::now() >= without_id => {
+                    Some(None) if without_id.is_some_and(|at| at <= Instant::now()) => {
                         let n = found.map_or(0, |topic| topic.partitions().len());
                         let n_partitions = i32::try_from(n).unwrap_or(i32::MAX);
                         return Ok(Some(Topic { id: String::new(), n_partitions }));
                     }
-                    Some(_) => {}
+                    Some(error) => is_there = error.is_none(),
                 }
             }
             if self.next.is_empty() {
@@ -148,7 +146,13 @@ impl Consumer {
             }
             let refused = self.base.context().last_error().filter(|(code, _)| is_refusal(*code));
             if is_refusal(code) || refused.is_some() || Instant::now() >= deadline {
-                return Err(self.no_answer(&format!("kafka:{name}"), code));
+                let place = format!("kafka:{name}");
+                return Err(if is_there && refused.is_none() {
+                    Error::retry(format!("{place}: no controller at {} tells the topic's id", self.brokers))
+                        .hint("it tells a topic that was made anew; on a slow network, set a longer `kafka.timeout`")
+                } else {
+                    self.no_answer(&place, code)
+                });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             slice = (slice * 2).min(left).max(SLICE_MIN);

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::load(Path::new(""), "", None, &environment())?;
     let mut consumer = Consumer::new(&settings, "bench.consume")?;
     let found = consumer
-        .topic(&topic, false, || false)?
+        .topic(&topic, None, || false)?
         .ok_or_else(|| format!("there is no topic {topic}"))?;
     let bounds = consumer.bounds(&topic, found.n_partitions)?;
     let starts: Vec<i64> = bounds.iter().map(|bounds| bounds.low).collect();
