@@ -124,6 +124,9 @@ impl Settings {
         for key in KEYS {
             let variable = variable(key.name);
             if let Some(value) = env.get(&variable).filter(|value| !value.is_empty()) {
+                if value.contains(char::REPLACEMENT_CHARACTER) {
+                    return Err(Error::usage(format!("{variable} is not UTF-8")));
+                }
                 values.insert(key.name, (value.clone(), Origin::Env(variable)));
             }
         }

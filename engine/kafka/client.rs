@@ -62,10 +62,13 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
     for broker in brokers.split(',').map(str::trim) {
         // librdkafka takes what is left of a port that is too large.
         let port = broker.rsplit_once(':').map(|(_, port)| port);
-        if broker.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_err()) {
+        if broker.is_empty()
+            || broker.contains('@')
+            || port.is_some_and(|port| port.parse::<u16>().is_err())
+        {
             let shown = without_user(broker);
             return Err(Error::usage(format!("setting `kafka.brokers`: `{shown}` is no address"))
-                .hint("write host:port,host:port"));
+                .hint("write host:port,host:port; user and password are settings of their own"));
         }
     }
     let mut config = ClientConfig::new();
@@ -243,9 +246,10 @@ mod tests {
         }
         let error = config(&settings(&[brokers, ("LAKE_KAFKA_OPTIONS", "debug")])).unwrap_err();
         assert!(error.to_string().contains("is not NAME=VALUE"), "{error}");
-        for brokers in ["a:99999", "a:1,,b:2", "a:1,b:two"] {
+        for brokers in ["a:99999", "a:1,,b:2", "a:1,b:two", "me:hunter2@a:1"] {
             let error = config(&settings(&[("LAKE_KAFKA_BROKERS", brokers)])).unwrap_err();
             assert!(error.to_string().contains("is no address"), "{error}");
+            assert!(!error.report().contains("hunter2"), "{error}");
         }
         assert!(config(&settings(&[])).unwrap_err().hint_text().is_some());
     }

@@ -74,5 +74,5 @@ pub(super) fn start_hint(reason: &str) -> &'static str {
     if reason.to_ascii_lowercase().contains("certificate") {
         return "name the file of the CA in `kafka.ssl_ca_location` (LAKE_KAFKA_SSL_CA_LOCATION)";
     }
-    "start the broker, or correct `kafka.brokers` (LAKE_KAFKA_BROKERS); if it wants TLS or a password, set `kafka.security_protocol`"
+    "start the broker, or correct `kafka.brokers` (LAKE_KAFKA_BROKERS); if it wants TLS or a password, set `kafka.security_protocol`; on a slow network, a longer `kafka.timeout`"
 }

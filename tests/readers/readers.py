@@ -216,4 +216,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    CODE = main()
+    # The readers leave threads behind, which now and then abort the process when Python takes itself apart,
+    # after all is said: it ends here instead.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(CODE)
