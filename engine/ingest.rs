@@ -189,8 +189,7 @@ impl<'a> Job<'a> {
     ) -> Result<bool> {
         let Ready { staged, txns, seen, mut info, metadata, noted } = ready;
         if let Err(error) = self.staging.checks.within_tolerance(&staged.violations) {
-            table.discard(staged.rows).await;
-            quarantine.discard(staged.rejected).await;
+            staged.discard(table, quarantine).await;
             return Err(error);
         }
         info.insert("lake.rows".to_owned(), json!(staged.n_rows));

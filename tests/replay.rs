@@ -10,7 +10,7 @@ use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::crash::{PATIENCE, kill_after, wait};
+use crate::crash::{all_end_well, kill_after};
 use crate::support::{Lake, Output, REPOSITORY, batch, below, gzip, parquet, record_schema, same};
 
 const EXAMPLES: &str = include_str!("fixtures/domain/contract_examples.jsonl");
@@ -381,20 +381,6 @@ fn killed_at_any_moment_every_record_is_there_once() {
     lake.ok(REPLAY);
     same_records(&lake, &undisturbed(land_many), "killed again and again, seed 31");
     drop(faulty);
-}
-
-/// Waits for processes that may lose, but must not fail.
-#[track_caller]
-fn all_end_well(children: &mut [Child]) {
-    for child in children {
-        let status = wait(child, PATIENCE);
-        if status.is_none() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        let code = status.and_then(|status| status.code());
-        assert!(matches!(code, Some(0 | 75)), "{code:?}");
-    }
 }
 
 #[test]

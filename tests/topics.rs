@@ -1,6 +1,7 @@
 //! Events from topics of a genuine Kafka: each committed record in exactly one place, whatever it
 //! is, and the same rows in silver and gold as from files.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -247,11 +248,7 @@ fn what_a_mended_contract_takes_comes_in_once_and_not_before_it_is_decided() {
     let Some(broker) = Broker::shared() else { return };
     let stream = Stream::new(broker, "mended", 2);
     let lake = &stream.lake;
-    let contract = stream.project().join("lake/bronze/events.sql");
-    let mended = std::fs::read_to_string(&contract).unwrap();
-    let first = "    CONSTRAINT ";
-    let strict = format!("    CONSTRAINT no_threes CHECK (event_id NOT LIKE '%3'),\n{first}");
-    std::fs::write(&contract, mended.replacen(first, &strict, 1)).unwrap();
+    let (contract, mended) = forbid_threes(&stream);
 
     stream.send(events(0, 40));
     lake.ok(&["run", "bronze"]);
@@ -284,19 +281,9 @@ fn records_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_old_one(
     let Some(broker) = Broker::shared() else { return };
     let stream = Stream::new(broker, "namesakes", 1);
     let (lake, source) = (&stream.lake, stream.source());
-    let contract = stream.project().join("lake/bronze/events.sql");
-    let mended = std::fs::read_to_string(&contract).unwrap();
-    let first = "    CONSTRAINT ";
-    let strict = format!("    CONSTRAINT no_threes CHECK (event_id NOT LIKE '%3'),\n{first}");
-    std::fs::write(&contract, mended.replacen(first, &strict, 1)).unwrap();
-    let producer = Producer::new(broker);
+    let (contract, mended) = forbid_threes(&stream);
     // Two topics one after the other, with records of one time at the same offsets.
-    let send = |records: Vec<String>| {
-        for text in records {
-            producer.send_at(&stream.topic, 0, None, Some(text.as_bytes()), 1_772_366_400_000);
-        }
-        producer.flush();
-    };
+    let send = |records: Vec<String>| send_at_one_time(&stream, &records);
     send(vec!["{".to_owned(); 20]);
     lake.ok(&["run", "bronze"]);
     broker.delete_topic(&stream.topic);
@@ -319,13 +306,7 @@ fn a_topic_that_was_made_anew_after_a_crash_is_not_taken_for_the_old_one() {
     let Some(broker) = Broker::shared() else { return };
     let stream = Stream::new(broker, "unfinished", 1);
     let (lake, source) = (&stream.lake, stream.source());
-    let producer = Producer::new(broker);
-    let send = |records: Vec<String>| {
-        for text in records {
-            producer.send_at(&stream.topic, 0, None, Some(text.as_bytes()), 1_772_366_400_000);
-        }
-        producer.flush();
-    };
+    let send = |records: Vec<String>| send_at_one_time(&stream, &records);
     // The first commit ever is to quarantine, and no second one follows.
     send(vec!["{".to_owned(); 10]);
     lake.ok(&["run", "bronze"]);
@@ -355,6 +336,25 @@ fn a_topic_that_was_made_anew_after_a_crash_is_not_taken_for_the_old_one() {
     lake.ok(&["run", "bronze"]);
     let held = lake.number("SELECT count(*) AS n FROM bronze.quarantine");
     assert_eq!((lake.number(rows), held), (50, 15));
+}
+
+/// Makes the contract refuse events whose id ends in 3; its file, and the text that takes them.
+fn forbid_threes(stream: &Stream<'_>) -> (PathBuf, String) {
+    let contract = stream.project().join("lake/bronze/events.sql");
+    let mended = std::fs::read_to_string(&contract).unwrap();
+    let first = "    CONSTRAINT ";
+    let strict = format!("    CONSTRAINT no_threes CHECK (event_id NOT LIKE '%3'),\n{first}");
+    std::fs::write(&contract, mended.replacen(first, &strict, 1)).unwrap();
+    (contract, mended)
+}
+
+/// Sends records to partition 0, all with one time.
+fn send_at_one_time(stream: &Stream<'_>, records: &[String]) {
+    let producer = Producer::new(stream.broker);
+    for text in records {
+        producer.send_at(&stream.topic, 0, None, Some(text.as_bytes()), 1_772_366_400_000);
+    }
+    producer.flush();
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

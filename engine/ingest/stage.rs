@@ -78,8 +78,7 @@ impl Staging {
         match result {
             Ok(read) => Ok((read, staged)),
             Err(error) => {
-                table.discard(staged.rows).await;
-                quarantine.discard(staged.rejected).await;
+                staged.discard(table, quarantine).await;
                 Err(error)
             }
         }
@@ -104,6 +103,12 @@ impl Staged {
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
         self.n_rows == 0 && self.n_rejected == 0
+    }
+
+    /// Deletes the files: they will be in no commit.
+    pub(super) async fn discard(self, table: &Table, quarantine: &Table) {
+        table.discard(self.rows).await;
+        quarantine.discard(self.rejected).await;
     }
 
     fn add(&mut self, other: Self) {

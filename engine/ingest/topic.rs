@@ -317,8 +317,7 @@ impl TopicJob<'_> {
             Ok(topic) => topic.map(|topic| topic.map(|topic| topic.id)),
             Err(error) if matches!(error.kind(), Kind::Retry | Kind::Interrupted) => None,
             Err(error) => {
-                table.discard(staged.rows).await;
-                quarantine.discard(staged.rejected).await;
+                staged.discard(table, quarantine).await;
                 return Err(error);
             }
         };
@@ -328,8 +327,7 @@ impl TopicJob<'_> {
                 "{}: {} was deleted or made anew while it was read; what was read is dropped",
                 self.job.contract.name, self.source
             ));
-            table.discard(staged.rows).await;
-            quarantine.discard(staged.rejected).await;
+            staged.discard(table, quarantine).await;
             return Ok(Err(Round::Again));
         }
         let txns = self.txns(table, lineage, &reached.next).await?;

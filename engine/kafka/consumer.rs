@@ -99,8 +99,9 @@ impl Consumer {
         })
     }
 
-    /// The topic as the cluster knows it; `None` if there is none. Where nobody tells the id,
-    /// it does without after `without_id`, at the time-out at the latest; or never, if that is `None`. Waits, until `stop` says not to; all methods here wait.
+    /// The topic as the cluster knows it; `None` if there is none. Where nobody tells the id, it does
+    /// without after `without_id`, at the time-out at the latest; or never, if that is `None`. Waits
+    /// until `stop` says not to; all methods here wait.
     ///
     /// # Errors
     /// No broker answers, or none lets us in.
