@@ -84,6 +84,25 @@ impl Lake {
         Self { project: project.to_owned(), folder, settings }
     }
 
+    /// A lake of a project of its own, made of these files: paths below the project, and texts.
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
+        let mut lake = Self::of(Path::new(REPOSITORY));
+        lake.project = lake.folder().join("project");
+        lake.file("lake.toml", "");
+        for (path, text) in files {
+            lake.file(path, text);
+        }
+        lake
+    }
+
+    /// Writes a file of the project, which must be one of [`Lake::with`].
+    pub(crate) fn file(&self, path: &str, text: &str) {
+        assert!(self.project.starts_with(self.folder()), "{}", self.project.display());
+        let path = self.project.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
     /// Sets a `LAKE_*` variable for every command.
     pub(crate) fn set(&mut self, variable: &str, value: impl Into<String>) {
         self.settings.insert(variable.to_owned(), value.into());
