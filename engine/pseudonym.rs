@@ -40,6 +40,11 @@ impl Pseudonyms {
         }
     }
 
+    /// The name of the key, which says nothing of the key itself: pseudonyms begin with it.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
     /// The number of a domain, for [`Pseudonyms::of`].
     pub fn domain(&mut self, name: &str) -> usize {
         if let Some(known) = self.domains.iter().position(|domain| domain == name) {

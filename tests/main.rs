@@ -11,6 +11,8 @@
 
 mod commands;
 mod crash;
+mod due;
+mod evolution;
 mod landing;
 mod mistakes;
 mod models;

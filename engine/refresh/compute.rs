@@ -17,7 +17,7 @@ use crate::mistake::to_error;
 use crate::model::Model;
 use crate::query::{ContentHash, Limits, Query, translate};
 use crate::rowcheck::{RowChecks, Violations, strict};
-use crate::table::{Files, Table, Writer};
+use crate::table::{Files, Table, Writer, nameless};
 use crate::world::{Event, World};
 
 use super::pins::{Pins, query_on};
@@ -189,19 +189,13 @@ fn without_nan(column: ArrayRef) -> ArrayRef {
     }
 }
 
-/// An empty string names no folder: other readers take it for NULL.
+/// Every value of a column that splits the table into folders can name one.
 fn require_folder_names(rows: &RecordBatch, contract: &Contract) -> Result<()> {
-    for name in &contract.partition_by {
-        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-        if column.is_some_and(|column| column.iter().flatten().any(str::is_empty)) {
-            return Err(Error::data(format!(
-                "{}: rows have an empty string in `{name}`, which splits the table into folders",
-                contract.name
-            ))
-            .hint("nothing was committed; let the model name what is unknown, as in 'unknown'"));
-        }
+    match nameless(rows, &contract.partition_by).as_slice() {
+        [] => Ok(()),
+        [(_, why), ..] => Err(Error::data(format!("{}: {why}", contract.name))
+            .hint("nothing was committed; let the model give such rows another value, as 'unknown', or partition by another column")),
     }
-    Ok(())
 }
 
 /// Checks on the whole set of new rows: the primary key, and what the model's header says.
