@@ -25,6 +25,7 @@ use crate::contract::{Contract, TableName};
 use crate::error::{Error, Kind, Result};
 
 mod commit;
+mod history;
 mod provider;
 mod read;
 mod staged;
