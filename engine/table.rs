@@ -28,6 +28,7 @@ use crate::error::{Error, Kind, Result};
 mod commit;
 mod evolution;
 mod folders;
+mod history;
 mod provider;
 mod read;
 mod staged;
