@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::contract::{self, Contract, TableName};
 use crate::job::{self, Job};
-use crate::mistake::{Files, Mistake, did_you_mean, find_word};
+use crate::mistake::{Files, Mistake, did_you_mean};
 use crate::model::{self, Model, Refresh};
 
 /// Tables that the engine makes itself, without a contract of the project.
@@ -27,7 +27,13 @@ pub struct Project {
 
 impl Project {
     /// Reads a project. What could be read is returned beside the mistakes.
-    pub fn parse(files: Files) -> (Self, Vec<Mistake>) {
+    pub fn parse(mut files: Files) -> (Self, Vec<Mistake>) {
+        for text in files.values_mut() {
+            // Editors of Windows put a mark before the first line, which is no part of the text.
+            if text.starts_with('\u{feff}') {
+                text.drain(..'\u{feff}'.len_utf8());
+            }
+        }
         let mut project = Self::default();
         let mut mistakes = Vec::new();
         for (path, text) in &files {
@@ -35,19 +41,26 @@ impl Project {
             match parts.as_slice() {
                 ["lake", layer, file] if file.ends_with(".sql") => {
                     let name = TableName::new(layer, stem(file));
-                    collect(contract::parse(&name, path, text), &mut mistakes)
-                        .map(|contract| project.contracts.insert(name, contract));
+                    let contract = collect(contract::parse(&name, path, text), &mut mistakes);
+                    if let (true, Some(contract)) = (may_be(&name, path, &mut mistakes), contract) {
+                        project.contracts.insert(name, contract);
+                    }
                 }
                 ["sql", layer, file] if file.ends_with(".sql") => {
                     let name = TableName::new(layer, stem(file));
-                    collect(model::parse(&name, path, text), &mut mistakes)
-                        .map(|model| project.models.insert(name, model));
+                    let model = collect(model::parse(&name, path, text), &mut mistakes);
+                    if let (true, Some(model)) = (may_be(&name, path, &mut mistakes), model) {
+                        project.models.insert(name, model);
+                    }
                 }
                 ["jobs", file] if file.ends_with(".toml") => {
                     project.jobs.extend(collect(job::parse(stem(file), path, text), &mut mistakes));
                 }
-                ["lake" | "sql", ..] if path.ends_with(".sql") => mistakes
+                ["lake" | "sql", ..] => mistakes
                     .push(Mistake::new(path, "the path is not <folder>/<layer>/<table>.sql")),
+                ["jobs", ..] => {
+                    mistakes.push(Mistake::new(path, "the path is not jobs/<name>.toml"));
+                }
                 _ => {}
             }
         }
@@ -80,9 +93,38 @@ impl Project {
         self.contracts.values().filter(|contract| !contract.sources.is_empty())
     }
 
+    /// The views that stored models read, directly or through other views, and one such model for each.
+    pub fn stored_views(&self) -> BTreeMap<TableName, TableName> {
+        let mut readers = BTreeMap::new();
+        for model in self.models.values().filter(|model| model.refresh != Refresh::View) {
+            let mut open: Vec<&TableName> = model.inputs.iter().collect();
+            while let Some(input) = open.pop() {
+                let view = self.models.get(input).filter(|view| view.refresh == Refresh::View);
+                if let Some(view) = view.filter(|_| !readers.contains_key(input)) {
+                    readers.insert(input.clone(), model.name.clone());
+                    open.extend(&view.inputs);
+                }
+            }
+        }
+        readers
+    }
+
     fn cross_check(&self, mistakes: &mut Vec<Mistake>) {
+        let stored_views = self.stored_views();
         for model in self.models.values() {
             self.check_inputs(model, mistakes);
+            match (model.refresh, stored_views.get(&model.name)) {
+                (Refresh::View, None) => {}
+                (Refresh::View, Some(reader)) => {
+                    mistakes.extend(model.unsteady.iter().cloned().map(|mut mistake| {
+                        mistake
+                            .message
+                            .push_str(&format!("; {reader} reads this view and is stored"));
+                        mistake
+                    }));
+                }
+                _ => mistakes.extend(model.unsteady.iter().cloned()),
+            }
             let contract = format!("lake/{}/{}.sql", model.name.layer, model.name.table);
             let has_contract = self.files.contains_key(&contract);
             match (model.refresh, has_contract) {
@@ -129,14 +171,16 @@ impl Project {
             let mut mistake = Mistake::new(&model.file, format!("there is no table {input}"));
             mistake.span = model.input_spans.get(input).cloned();
             let names = self.names();
-            mistake.hint =
-                Some(match did_you_mean(&input.to_string(), names.iter().map(String::as_str)) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => format!(
-                        "a table needs a contract in lake/{}/{}.sql",
-                        input.layer, input.table
-                    ),
-                });
+            let wanted = input.to_string();
+            mistake.hint = Some(match did_you_mean(&wanted, names.iter().map(String::as_str)) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None if contract::objection(input).is_some() => {
+                    format!("a model reads the tables of the project: {}", names.join(", "))
+                }
+                None => {
+                    format!("a table needs a contract in lake/{}/{}.sql", input.layer, input.table)
+                }
+            });
             mistakes.push(mistake);
         }
     }
@@ -176,8 +220,7 @@ impl Project {
                     &model.file,
                     format!("the models read each other in a circle: {}", names.join(" reads ")),
                 );
-                mistake.span =
-                    cycle.get(1).and_then(|next| find_word(&model.text, &next.to_string()));
+                mistake.span = cycle.get(1).and_then(|next| model.input_spans.get(next)).cloned();
                 mistakes.push(mistake);
                 break;
             }
@@ -213,6 +256,19 @@ impl Project {
         order.push(name.clone());
         Ok(())
     }
+}
+
+/// Whether a project may have a table of this name; if not, its file has a mistake.
+fn may_be(name: &TableName, path: &str, mistakes: &mut Vec<Mistake>) -> bool {
+    let own = OWN_TABLES.iter().any(|(layer, table)| *layer == name.layer && *table == name.table);
+    let objection = contract::objection(name).or_else(|| {
+        let hint = "rename the file: the engine makes this table itself".to_owned();
+        own.then(|| (format!("{name} is the engine's"), hint))
+    });
+    if let Some((message, hint)) = &objection {
+        mistakes.push(Mistake::new(path, message).hint(hint));
+    }
+    objection.is_none()
 }
 
 fn stem(file: &str) -> &str {
@@ -274,5 +330,105 @@ mod tests {
             assert!(text.iter().any(|message| message.contains(part)), "{part}: {text:#?}");
         }
         assert_eq!(mistakes.len(), 5, "{text:#?}");
+    }
+
+    fn shown(list: &[(&str, &str)]) -> Vec<String> {
+        let (_, mistakes) = Project::parse(files(list));
+        mistakes.iter().map(|m| format!("{}: {} {:?}", m.file, m.message, m.hint)).collect()
+    }
+
+    #[test]
+    fn a_table_has_a_plain_name_that_is_free() {
+        for (path, part) in [
+            ("lake/bronze/clicks#b.sql", "no name for a table"),
+            ("lake/bronze/Clicks.sql", "no name for a table"),
+            ("lake/Bronze/clicks.sql", "no name for a layer"),
+            ("lake/public/clicks.sql", "can be called"),
+            ("lake/information_schema/tables.sql", "can be called"),
+            ("lake/bronze/quarantine.sql", "is the engine's"),
+        ] {
+            let table = path.trim_start_matches("lake/").trim_end_matches(".sql");
+            let (layer, table) = table.split_once('/').unwrap();
+            let text = format!(
+                "CREATE TABLE \"{layer}\".\"{table}\" (id STRING) TBLPROPERTIES ('lake.source' = 'folder:x')"
+            );
+            let found = shown(&[(path, &text)]);
+            assert_eq!(found.len(), 1, "{path}: {found:?}");
+            assert!(found[0].contains(part), "{path}: {found:?}");
+            let sql = path.replace("lake/", "sql/");
+            let found = shown(&[
+                ("lake/bronze/clicks.sql", CLICKS),
+                (&sql, "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM bronze.clicks"),
+            ]);
+            assert!(
+                found.iter().any(|shown| shown.starts_with(&sql) && shown.contains(part)),
+                "{sql}: {found:?}"
+            );
+        }
+        assert_eq!(shown(&[("lake/bronze/clicks.sql", CLICKS)]), [] as [String; 0]);
+    }
+
+    #[test]
+    fn files_in_the_wrong_place_are_told() {
+        for path in [
+            "lake/clicks.sql",
+            "lake/bronze/clicks.toml",
+            "sql/gold/a.SQL",
+            "jobs/a.sql",
+            "jobs/eu/a.toml",
+        ] {
+            let found = shown(&[("lake/bronze/clicks.sql", CLICKS), (path, "")]);
+            assert_eq!(found.len(), 1, "{path}: {found:?}");
+            assert!(found[0].contains(path), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_before_the_first_line_and_windows_line_ends_are_read() {
+        let clicks = format!("\u{feff}-- One click.\n{CLICKS}").replace('\n', "\r\n");
+        let view =
+            "\u{feff}/*---\r\nrefresh = \"view\"\r\n---*/\r\nSELECT id\r\nFROM bronze.clicks\r\n";
+        let (project, mistakes) =
+            Project::parse(files(&[("lake/bronze/clicks.sql", &clicks), ("sql/gold/a.sql", view)]));
+        assert_eq!(mistakes, []);
+        assert_eq!(project.contracts[&TableName::new("bronze", "clicks")].about, "One click.");
+        assert_eq!(project.models[&TableName::new("gold", "a")].refresh, Refresh::View);
+    }
+
+    #[test]
+    fn a_view_may_depend_on_the_order_of_rows_until_a_stored_model_reads_it() {
+        let view = "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM bronze.clicks LIMIT 3";
+        let over = "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM gold.v";
+        let base = [
+            ("lake/bronze/clicks.sql", CLICKS),
+            ("sql/gold/v.sql", view),
+            ("sql/gold/w.sql", over),
+        ];
+        assert_eq!(shown(&base), [] as [String; 0]);
+        let stored = [
+            ("lake/gold/s.sql", "CREATE TABLE gold.s (id STRING)"),
+            ("sql/gold/s.sql", "SELECT id FROM Gold.W"),
+        ];
+        let found = shown(&[&base[..], &stored[..]].concat());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("gold/v.sql") && found[0].contains("gold.s reads"), "{found:?}");
+    }
+
+    #[test]
+    fn a_model_reads_tables_of_the_project_and_not_itself() {
+        let base = ("lake/bronze/clicks.sql", CLICKS);
+        let view = |sql: &str| format!("/*---\nrefresh = \"view\"\n---*/ {sql}");
+        for (sql, part) in [
+            ("SELECT id FROM gold.a", "in a circle: gold.a reads gold.a"),
+            (
+                "SELECT 1 AS id FROM information_schema.tables",
+                "there is no table information_schema.tables",
+            ),
+            ("SELECT id FROM bronze.\"Clicks\"", "did you mean `bronze.clicks`?"),
+        ] {
+            let found = shown(&[base, ("sql/gold/a.sql", &view(sql))]);
+            assert_eq!(found.len(), 1, "{sql}: {found:?}");
+            assert!(found[0].contains(part), "{sql}: {found:?}");
+        }
     }
 }

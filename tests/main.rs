@@ -10,7 +10,9 @@
 )]
 
 mod commands;
+mod contracts;
 mod crash;
+mod headers;
 mod landing;
 mod mistakes;
 mod models;
