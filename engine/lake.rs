@@ -132,6 +132,16 @@ impl Lake {
     /// The store of a folder below the landing place; `None` if there is no such folder.
     pub fn landing_store(&self, folder: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
         let url = join(&self.landing, &format!("{folder}/"))?;
+        if self.root.as_str().starts_with(url.as_str())
+            || url.as_str().starts_with(join(&self.root, "_lake/")?.as_str())
+        {
+            return Err(Error::usage(format!(
+                "the landing folder {} and the lake's root {} lie in each other",
+                self.landing_url(folder),
+                self.root
+            ))
+            .hint("set `root` or `landing` (LAKE_ROOT, LAKE_LANDING) to another place: the lake would read its own files"));
+        }
         if Self::missing_folder(&url) {
             return Ok(None);
         }

@@ -15,11 +15,12 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::Volatility;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
-use crate::contract::TableName;
+use crate::contract::{CATALOG, TableName};
 use crate::error::{Error, Result};
 
 mod explain;
@@ -57,8 +58,6 @@ impl std::fmt::Debug for Query {
         f.write_str("Query")
     }
 }
-
-const CATALOG: &str = "lake";
 
 impl Query {
     /// An empty set of tables.
@@ -167,6 +166,15 @@ impl Query {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let expression = self.context.parse_sql_expr(sql, &schema)?;
         self.context.create_physical_expr(expression, &schema)
+    }
+
+    /// Whether a function gives the same for the same arguments at every run. One that the planner
+    /// does not know counts as steady: planning says that it is unknown.
+    pub fn is_steady(&self, function: &str) -> bool {
+        let state = self.context.state_ref();
+        let found = state.read().scalar_functions().get(function).cloned();
+        found.is_none_or(|found| found.signature().volatility == Volatility::Immutable)
+            && function != "version"
     }
 
     /// The names of all tables and their columns.

@@ -10,9 +10,11 @@
 )]
 
 mod commands;
+mod contracts;
 mod crash;
 mod due;
 mod evolution;
+mod headers;
 mod landing;
 mod mistakes;
 mod models;
