@@ -94,7 +94,10 @@ async fn round(
     if !full && change.is_none() && is_current(&table, &inputs, pins, &fingerprint).await? {
         return Ok(Some((0, StepResult::UpToDate, table)));
     }
-    let staged = compute(world, model, contract, &table, &inputs, pins, limits).await?;
+    let staged = match compute(world, model, contract, &table, &inputs, pins, limits).await {
+        Ok(staged) => staged,
+        Err(error) => return Err(pins.name_damage(&inputs, error).await),
+    };
     let before = table.last_info(CONTENT).await?;
     let content = staged.content.to_string();
     let unchanged = change.is_none() && before.as_ref().and_then(Value::as_str) == Some(&content);

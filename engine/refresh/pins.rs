@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::contract::TableName;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Refresh};
 use crate::project::Project;
 use crate::query::{Limits, Query, translate};
@@ -54,6 +54,21 @@ impl Pins {
     /// Pins one table anew, after this run has moved it.
     pub fn put(&mut self, table: Table) {
         self.tables.insert(table.name().clone(), table);
+    }
+
+    /// All tables that are pinned.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.values()
+    }
+
+    /// Names the damaged file that an error is about, if it is one of these tables.
+    pub async fn name_damage(&self, names: &[TableName], error: Error) -> Error {
+        for table in names.iter().filter_map(|name| self.get(name)) {
+            if let Some(found) = table.find_damage(&error).await {
+                return found;
+            }
+        }
+        error
     }
 
     /// The table as this run sees it.
