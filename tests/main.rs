@@ -11,10 +11,12 @@
 
 mod commands;
 mod crash;
+mod exit_codes;
 mod landing;
 mod mistakes;
 mod models;
 mod msk;
+mod printing;
 mod records;
 mod replay;
 mod scenarios;
