@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, new_null_array,
 };
+use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 
 use crate::chunk::{Body, Chunk, Origin, Record};
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{Decided, Rejected};
 use crate::rowcheck::{RowChecks, Violations};
+use crate::table::nameless;
 
 /// Rows in one Arrow batch: few enough to stay in the processor's caches.
 const BATCH_ROWS: usize = 2048;
@@ -29,6 +31,8 @@ pub struct Intake {
     decoder: Decoder,
     checks: RowChecks,
     schema: SchemaRef,
+    /// Columns whose values name folders.
+    partition_by: Vec<String>,
     /// When the next records come in: microseconds since 1970.
     pub ingested_at_us: i64,
     /// Of each row in the decoder: the record it was.
@@ -55,6 +59,7 @@ impl Intake {
             decoder: Decoder::new(contract, pseudonyms)?,
             checks,
             schema: contract.schema(),
+            partition_by: contract.partition_by.clone(),
             ingested_at_us,
             pending: Vec::new(),
             rows: Vec::new(),
@@ -159,6 +164,7 @@ impl Intake {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|cause| {
             Error::internal("decoded rows do not fit their contract").caused_by(cause)
         })?;
+        let (rows, pending) = self.nameable(origin, bytes, rows, pending)?;
         let sorted = self.checks.sort(rows, &mut self.violations)?;
         for (row, message) in sorted.quarantined {
             self.reject(origin, &pending[row], bytes, Class::CheckFailed, message);
@@ -167,6 +173,30 @@ impl Intake {
             self.rows.push(sorted.kept);
         }
         Ok(())
+    }
+
+    /// The rows whose values can name the table's folders; the others go to quarantine.
+    fn nameable(
+        &mut self,
+        origin: &Origin,
+        bytes: &[u8],
+        rows: RecordBatch,
+        pending: Vec<Record>,
+    ) -> Result<(RecordBatch, Vec<Record>)> {
+        let nameless = nameless(&rows, &self.partition_by);
+        if nameless.is_empty() {
+            return Ok((rows, pending));
+        }
+        let mut keep = vec![true; pending.len()];
+        for (row, why) in nameless {
+            keep[row] = false;
+            self.reject(origin, &pending[row], bytes, Class::OutOfRange, why);
+        }
+        let kept = pending.into_iter().zip(&keep).filter(|(_, keep)| **keep);
+        let kept = kept.map(|(record, _)| record).collect();
+        let rows = filter_record_batch(&rows, &BooleanArray::from(keep))
+            .map_err(|cause| Error::internal("cannot filter rows").caused_by(cause))?;
+        Ok((rows, kept))
     }
 
     /// `_topic` to `_source_file`, in the order of [`crate::contract::engine_columns`].

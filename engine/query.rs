@@ -22,6 +22,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
 use crate::contract::{CATALOG, TableName};
 use crate::error::{Error, Result};
+use crate::table::storage_error;
 
 mod explain;
 mod hash;
@@ -80,7 +81,7 @@ impl Query {
             .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
             .build_arc()
-            .map_err(|cause| Error::retry("cannot prepare queries").caused_by(cause))?;
+            .map_err(|cause| translate("cannot prepare queries", cause))?;
         // The physical push-down of filters finds columns by name, also the other side's of a join
         // that was swapped, and rows are lost (DataFusion 55.2). Filters reach the scans before.
         let rules = PhysicalOptimizer::new().rules.into_iter();
@@ -206,15 +207,15 @@ impl Query {
 /// A query's error as ours: what runs out, what is wrong, or what is broken.
 pub fn translate(what: &str, cause: DataFusionError) -> Error {
     match cause.find_root() {
-        DataFusionError::ResourcesExhausted(_) => Error::retry(what)
+        // The same query needs the same memory the next time.
+        DataFusionError::ResourcesExhausted(_) => Error::data(what)
             .hint("raise `query.memory` (LAKE_QUERY_MEMORY), or select less")
             .caused_by(cause),
-        DataFusionError::External(_)
-        | DataFusionError::ObjectStore(_)
-        | DataFusionError::IoError(_)
-        | DataFusionError::ParquetError(_) => Error::retry(what).caused_by(cause),
-        DataFusionError::Internal(_) => Error::internal(what).caused_by(cause),
-        _ => Error::data(what).caused_by(cause),
+        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => {
+            Error::internal(what).caused_by(cause)
+        }
+        _ => storage_error(&what, cause.into())
+            .unwrap_or_else(|cause| Error::data(what).caused_by(cause)),
     }
 }
 

@@ -114,7 +114,10 @@ async fn round(
         }
         return Ok(Some((0, StepResult::UpToDate, table)));
     }
-    let staged = compute(world, model, contract, &table, &inputs, pins, limits).await?;
+    let staged = match compute(world, model, contract, &table, &inputs, pins, limits).await {
+        Ok(staged) => staged,
+        Err(error) => return Err(pins.name_damage(&inputs, error).await),
+    };
     let content = staged.content.to_string();
     let unchanged = !ask.full
         && change.is_none()

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,16 +26,19 @@ use crate::error::{Error, Kind, Result};
 
 mod commit;
 mod evolution;
+mod fault;
 mod folders;
 mod history;
 mod provider;
 mod read;
 mod staged;
 mod statistics;
+mod versions;
 mod write;
 pub use commit::{Commit, Outcome};
 pub use evolution::{Difference, Evolution};
 use evolution::{kernel_schema, properties};
+pub(crate) use fault::{storage_error, translate};
 pub use folders::nameless;
 pub use read::{FileRows, StoredFile};
 pub use write::{Files, Writer};
@@ -126,6 +128,11 @@ impl Table {
                 Err(DeltaTableError::NotATable(_)) if version.is_none() => return Ok(None),
                 Err(cause) => failed(cause),
             };
+            if let Some(version) = version
+                && let Some(error) = versions::missing(name, url, options, version).await?
+            {
+                return Err(error);
+            }
             if !may_pass(url, &error, &mut tries).await {
                 return Err(error);
             }
@@ -319,7 +326,7 @@ impl Table {
     /// The table as `DataFusion` reads it, frozen at this version.
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
         provider::provider(&self.delta).map_err(|cause| {
-            Error::retry(format!("cannot read table {}", self.name)).caused_by(cause)
+            crate::query::translate(&format!("cannot read table {}", self.name), cause)
         })
     }
 
@@ -357,56 +364,5 @@ impl Table {
             .hint("remove the property from the table"));
         }
         Ok(())
-    }
-}
-
-/// A delta-rs error as ours: what a person can do about it is in the chain of causes.
-pub(crate) fn translate(what: impl fmt::Display, cause: DeltaTableError) -> Error {
-    let mut io_kind = None;
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&cause);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            io_kind = Some(error.kind());
-        }
-        next = error.source();
-    }
-    match io_kind {
-        Some(
-            kind @ (io::ErrorKind::PermissionDenied
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::QuotaExceeded),
-        ) => Error::io(what, io::Error::new(kind, cause.to_string())),
-        _ => with_store_hint(Error::retry(what.to_string()), &cause).caused_by(cause),
-    }
-}
-
-/// Adds what a person can do about what a remote store says.
-pub(crate) fn with_store_hint(error: Error, cause: &(dyn std::error::Error + 'static)) -> Error {
-    use object_store::Error::{PermissionDenied, Unauthenticated};
-    let (mut next, mut denied, mut text) = (Some(cause), false, String::new());
-    while let Some(cause) = next {
-        let found = cause.downcast_ref::<object_store::Error>();
-        denied |= matches!(found, Some(PermissionDenied { .. } | Unauthenticated { .. }));
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    let says = |part: &str| text.contains(part);
-    match () {
-        () if says("NoSuchBucket") => error.hint("make the bucket, or correct its name"),
-        // Where machines in AWS ask for their role.
-        () if says("169.254.169.254") => error.hint(
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
-        ),
-        () if says("URL scheme is not allowed") => {
-            error.hint("for a store without TLS, set AWS_ALLOW_HTTP=true")
-        }
-        () if says("SignatureDoesNotMatch") || says("InvalidAccessKeyId") => {
-            error.hint("the store does not know these credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-        }
-        () if denied || says("AccessDenied") => {
-            error.hint("give this user permission to read, write and delete there, then run again")
-        }
-        () => error,
     }
 }

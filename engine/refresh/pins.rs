@@ -88,6 +88,21 @@ impl Pins {
         self.tables.insert(table.name().clone(), table);
     }
 
+    /// All tables that are pinned.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.values()
+    }
+
+    /// Names the damaged file that an error is about, if it is one of these tables.
+    pub async fn name_damage(&self, names: &[TableName], error: Error) -> Error {
+        for table in names.iter().filter_map(|name| self.get(name)) {
+            if let Some(found) = table.find_damage(&error).await {
+                return found;
+            }
+        }
+        error
+    }
+
     /// The table as this run sees it.
     pub fn get(&self, name: &TableName) -> Option<&Table> {
         self.tables.get(name)
