@@ -104,7 +104,7 @@ fn a_project_with_words_that_have_no_effect_is_refused_before_anything_is_writte
         let lake = lake(columns, &[]);
         lake.land("t/a.ndjson", b"{\"id\":\"1\"}\n");
         for command in [&["check"][..], &["run", "all"]] {
-            lake.run(command).says(2, &["lake/bronze/t.sql:1:", "help:"]);
+            lake.run(command).says(2, &["error: 1 mistake", "lake/bronze/t.sql:1:", "^"]);
         }
         assert!(!lake.root().exists(), "{columns}: something was written");
     }
