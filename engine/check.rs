@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Schema};
 
 use crate::contract::{Contract, TableName, functions_of, is_plain, sql_type};
@@ -72,11 +73,7 @@ impl Checker<'_> {
         self.query.register_empty(&own.name, own.schema())?;
         for contract in self.project.contracts.values() {
             self.query.register_empty(&contract.name, contract.schema())?;
-            if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query)
-            {
-                self.mistakes.extend(mistakes);
-            }
-            self.steady_checks(contract);
+            self.row_checks(contract);
             if !contract.sources.is_empty()
                 && let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32])))
             {
@@ -103,20 +100,47 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// A row is right or wrong whenever it is looked at.
-    fn steady_checks(&mut self, contract: &Contract) {
+    /// A check says of one row, whenever it is looked at, whether it is right.
+    fn row_checks(&mut self, contract: &Contract) {
+        let before = self.mistakes.len();
         for check in &contract.checks {
-            let functions = functions_of(&check.expression);
-            for function in functions.iter().filter(|function| !self.query.is_steady(function)) {
-                let message = format!(
-                    "check `{}` calls {function}(), which gives something else at every run",
-                    check.name
-                );
-                self.mistakes.push(
-                    Mistake::new(&contract.file, message)
-                        .span(check.span.clone())
-                        .hint("compare with a column or with a fixed time"),
-                );
+            for function in functions_of(&check.expression) {
+                let (why, hint) = if !self.query.is_steady(&function) {
+                    (
+                        "gives something else at every run",
+                        "compare with a column or with a fixed time",
+                    )
+                } else if self.query.is_of_many_rows(&function) {
+                    (
+                        "looks at many rows",
+                        "write it as a set check, into [check] of the model's header",
+                    )
+                } else {
+                    continue;
+                };
+                let message = format!("check `{}`: {function}() {why}", check.name);
+                let mistake = Mistake::new(&contract.file, message).span(check.span.clone());
+                self.mistakes.push(mistake.hint(hint));
+            }
+        }
+        if self.mistakes.len() > before {
+            return;
+        }
+        if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query) {
+            self.mistakes.extend(mistakes);
+            return;
+        }
+        // What cannot be computed without any row cannot be computed for one.
+        let nobody = RecordBatch::new_empty(contract.schema());
+        for check in &contract.checks {
+            let value = self
+                .query
+                .expression(&contract.schema(), &check.expression)
+                .and_then(|expression| expression.evaluate(&nobody));
+            if let Err(cause) = value {
+                let mut mistake = explain(&contract.file, self.text(&contract.file), &cause);
+                mistake.message = format!("check `{}`: {}", check.name, mistake.message);
+                self.mistakes.push(mistake.span(check.span.clone()));
             }
         }
     }
@@ -159,8 +183,8 @@ impl Checker<'_> {
             }
         };
         let schema = frame.schema().as_arrow().clone();
-        // Optimising finds what planning alone does not, such as types that cannot be compared.
-        if let Err(cause) = frame.clone().into_optimized_plan() {
+        // Only a plan that could run has types that can be compared, and subqueries where they may be.
+        if let Err(cause) = self.query.can_run(frame.clone()).await {
             self.mistakes.push(explain(&model.file, &model.text, &cause));
         }
         match self.project.contracts.get(&model.name) {
@@ -228,11 +252,15 @@ impl Checker<'_> {
         for check in &model.checks {
             let sql = format!("SELECT {}", check.expression);
             let planned = match self.query.plan(&sql).await {
-                Ok(frame) => {
-                    let data_type = frame.schema().field(0).data_type().clone();
-                    frame.into_optimized_plan().map(|_| data_type)
-                }
+                Ok(frame) => Ok(frame.schema().field(0).data_type().clone()),
                 Err(cause) => Err(cause),
+            };
+            let planned = match planned {
+                Ok(DataType::Boolean) => match self.query.plan(&check.broken_sql()).await {
+                    Ok(frame) => self.query.can_run(frame).await.map(|()| DataType::Boolean),
+                    Err(cause) => Err(cause),
+                },
+                other => other,
             };
             let mistake = match planned {
                 Ok(DataType::Boolean) => continue,

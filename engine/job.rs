@@ -73,7 +73,12 @@ fn set(job: &mut Job, key: &str, value: &toml::Value) -> Result<(), String> {
             croner::Cron::from_str(&job.schedule)
                 .map_err(|error| format!("no cron schedule: {error}"))?;
         }
-        "run" => job.run = strings(value)?,
+        "run" => {
+            job.run = strings(value)?;
+            if job.run.is_empty() {
+                return Err("the job runs nothing".to_owned());
+            }
+        }
         "alert" => job.alert = strings(value)?,
         "retries" => {
             let retries = value.as_integer().and_then(|n| u32::try_from(n).ok());
@@ -97,7 +102,7 @@ fn strings(value: &toml::Value) -> Result<Vec<String>, String> {
             return Err(format!("`{entry}` is named twice"));
         }
     }
-    if list.is_empty() { Err("an empty list".to_owned()) } else { Ok(list) }
+    Ok(list)
 }
 
 fn duration(value: &toml::Value) -> Result<i64, String> {

@@ -42,6 +42,14 @@ pub struct SetCheck {
     pub span: Range<usize>,
 }
 
+impl SetCheck {
+    /// A query that counts one where the check is false. NULL passes, as in SQL. In a WHERE there may
+    /// be subqueries of every kind, which a list of columns does not take.
+    pub fn broken_sql(&self) -> String {
+        format!("SELECT count(*) FROM (SELECT 1) WHERE NOT ({}\n)", self.expression)
+    }
+}
+
 /// One model.
 #[derive(Clone, Debug)]
 pub struct Model {

@@ -27,6 +27,7 @@ use crate::table::storage_error;
 mod explain;
 mod hash;
 mod reporting;
+mod simple;
 pub use explain::explain;
 pub use hash::ContentHash;
 
@@ -153,6 +154,11 @@ impl Query {
         execute_stream_partitioned(plan, Arc::new(task))
     }
 
+    /// Whether a planned query could be run: some of what can be planned cannot.
+    pub async fn can_run(&self, frame: DataFrame) -> Result<(), DataFusionError> {
+        frame.create_physical_plan().await.map(drop)
+    }
+
     /// Runs a query and collects its rows.
     pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
         self.plan(sql).await?.collect().await
@@ -166,6 +172,7 @@ impl Query {
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let expression = self.context.parse_sql_expr(sql, &schema)?;
+        let expression = simple::simplified(&self.context.state(), expression, &schema)?;
         self.context.create_physical_expr(expression, &schema)
     }
 
@@ -176,6 +183,15 @@ impl Query {
         let found = state.read().scalar_functions().get(function).cloned();
         found.is_none_or(|found| found.signature().volatility == Volatility::Immutable)
             && function != "version"
+    }
+
+    /// Whether a function looks at many rows: an aggregate or a window function, and no other.
+    pub fn is_of_many_rows(&self, function: &str) -> bool {
+        let state = self.context.state_ref();
+        let state = state.read();
+        !state.scalar_functions().contains_key(function)
+            && (state.aggregate_functions().contains_key(function)
+                || state.window_functions().contains_key(function))
     }
 
     /// The names of all tables and their columns.

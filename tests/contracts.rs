@@ -93,6 +93,38 @@ fn words_of_sql_are_names_of_columns_like_any_other() {
 }
 
 #[test]
+fn a_check_may_call_every_function_of_one_row_and_no_other() {
+    let check = "coalesce(n, 0) >= 0 AND nvl2(n, n, 1) > 0 AND arrow_cast(n, 'Int32') < 9 AND nvl(id, '') <> 'x'";
+    let lake = lake(&format!("id STRING, n BIGINT, CONSTRAINT c CHECK ({check})"), &[]);
+    lake.land(
+        "t/a.ndjson",
+        b"{\"id\":\"a\",\"n\":1}\n{\"id\":\"b\"}\n{\"id\":\"c\",\"n\":-1}\n{\"id\":\"x\"}\n",
+    );
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 2);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.quarantine"), 2);
+    for (check, part) in [
+        ("sum(n) > 0", "sum() looks at many rows"),
+        ("row_number() OVER (ORDER BY n) > 0", "row_number() looks at many rows"),
+        ("n > 'x'", "Cannot cast string 'x'"),
+        ("n", "not true or false"),
+        ("nn > 0", "no column `nn`"),
+        ("id < CAST(now() AS STRING)", "at every run"),
+    ] {
+        lake.file(
+            "lake/bronze/t.sql",
+            &format!(
+                "CREATE TABLE bronze.t (id STRING, n BIGINT, CONSTRAINT c CHECK ({check})) {SOURCE}"
+            ),
+        );
+        for command in [&["check"][..], &["run", "all"]] {
+            lake.run(command)
+                .says(2, &["error: 1 mistake", "lake/bronze/t.sql:1:56", "check `c`", part]);
+        }
+    }
+}
+
+#[test]
 fn a_project_with_words_that_have_no_effect_is_refused_before_anything_is_written() {
     for columns in [
         "id STRING, UNIQUE (id)",
@@ -104,7 +136,7 @@ fn a_project_with_words_that_have_no_effect_is_refused_before_anything_is_writte
         let lake = lake(columns, &[]);
         lake.land("t/a.ndjson", b"{\"id\":\"1\"}\n");
         for command in [&["check"][..], &["run", "all"]] {
-            lake.run(command).says(2, &["lake/bronze/t.sql:1:", "help:"]);
+            lake.run(command).says(2, &["error: 1 mistake", "lake/bronze/t.sql:1:", "^"]);
         }
         assert!(!lake.root().exists(), "{columns}: something was written");
     }

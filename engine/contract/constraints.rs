@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use sqlparser::ast::{
-    CheckConstraint, Expr, IndexColumn, NullsDistinctOption, PrimaryKeyConstraint, Spanned,
-    TableConstraint, UniqueConstraint,
+    CheckConstraint, Expr, FunctionArguments, IndexColumn, NullsDistinctOption,
+    PrimaryKeyConstraint, Spanned, TableConstraint, UniqueConstraint, Value,
 };
 
 use super::clauses::constraint_without_effect;
-use super::names::{PLAIN, folded, is_plain};
+use super::names::{Named, PLAIN, folded, is_plain, table_named};
 use super::parse::Reader;
 use super::reads::{Fault, Reads};
 use super::{Check, Contract, OnViolation, Violation};
@@ -46,7 +46,7 @@ impl Reader<'_> {
         let mut names: Vec<String> = Vec::new();
         for column in columns {
             let place = self.text.range(column.column.expr.span());
-            let Expr::Identifier(ident) = &column.column.expr else {
+            let Some(name) = column_named(&column.column.expr) else {
                 let message = format!("`{}` is no column of its own", column.column.expr);
                 self.refuse(
                     message,
@@ -55,9 +55,12 @@ impl Reader<'_> {
                 );
                 continue;
             };
-            let name = folded(ident);
-            let plain = IndexColumn::from(ident.clone());
-            if *column != plain {
+            let options = &column.column.options;
+            if column.operator_class.is_some()
+                || column.column.with_fill.is_some()
+                || options.asc.is_some()
+                || options.nulls_first.is_some()
+            {
                 self.refuse(
                     format!("what stands behind `{name}` has no effect in a key"),
                     place.clone(),
@@ -187,5 +190,24 @@ impl Reader<'_> {
             let place = self.text.range(place).or(Some(span.clone()));
             self.refuse(format!("check `{name}`: {message}"), place, hint);
         }
+    }
+}
+
+/// The column that an entry of a key names: also by a word that is a value or a function elsewhere.
+fn column_named(entry: &Expr) -> Option<String> {
+    match entry {
+        Expr::Identifier(ident) => Some(folded(ident)),
+        Expr::Function(function) if function.args == FunctionArguments::None => {
+            match table_named(&function.name) {
+                Named::Alone(name) => Some(name),
+                _ => None,
+            }
+        }
+        Expr::Value(value) => match value.value {
+            Value::Boolean(is_true) => Some(is_true.to_string()),
+            Value::Null => Some("null".to_owned()),
+            _ => None,
+        },
+        _ => None,
     }
 }

@@ -15,7 +15,7 @@ use super::clauses::without_effect;
 use super::names::{Named, PLAIN, folded, is_plain, table_named};
 use super::properties::{entries, known, objection};
 use super::text::{Text, leading_comment};
-use super::{Column, Contract, Personal, Source, TableName, Type, TypedField};
+use super::{Column, Contract, Personal, Source, SourceKind, TableName, Type, TypedField};
 use crate::mistake::{Mistake, did_you_mean};
 
 /// Reads the contract of `name` from the text of `file`.
@@ -80,7 +80,12 @@ impl Reader<'_> {
         {
             match Source::parse(part) {
                 Ok(source) => contract.sources.push(source),
-                Err(message) => self.refuse(message, self.keys.get("lake.source").cloned(), ""),
+                Err(message) => {
+                    self.refuse(message, self.keys.get("lake.source").cloned(), "");
+                    // The table has a source all the same, and so the columns of one.
+                    let name = part.to_owned();
+                    contract.sources.push(Source { kind: SourceKind::Folder, name });
+                }
             }
         }
         let personal = contract.properties.get("lake.personal");

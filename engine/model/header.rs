@@ -112,19 +112,17 @@ impl Reader<'_> {
             ("about", DeValue::String(about)) => self.header.about = about.to_string(),
             ("owner", DeValue::String(_)) => {}
             ("refresh", DeValue::String(refresh)) => {
-                match REFRESH_NAMES.iter().find(|(known, _)| known == refresh) {
-                    Some((_, refresh)) => self.header.refresh = *refresh,
-                    None => {
-                        let place = from + value.span().start..from + value.span().end;
-                        let message = format!(
-                            "refresh `{refresh}` is not one of append, key, partition, full, view"
-                        );
-                        let known = REFRESH_NAMES.iter().map(|(known, _)| *known);
-                        let hint = did_you_mean(refresh, known)
-                            .map(|known| format!("did you mean `{known}`?"));
-                        self.refuse(message, place, &hint.unwrap_or_default());
-                    }
+                if let Some((_, known)) = REFRESH_NAMES.iter().find(|(known, _)| known == refresh) {
+                    self.header.refresh = *known;
+                    return;
                 }
+                let place = from + value.span().start..from + value.span().end;
+                let message =
+                    format!("refresh `{refresh}` is not one of append, key, partition, full, view");
+                let known = REFRESH_NAMES.iter().map(|(known, _)| *known);
+                let hint =
+                    did_you_mean(refresh, known).map(|known| format!("did you mean `{known}`?"));
+                self.refuse(message, place, &hint.unwrap_or_default());
             }
             ("check", DeValue::Table(checks)) => {
                 for (name, value) in checks {
