@@ -121,7 +121,7 @@ fn has_all_digits(data_type: &DataType) -> bool {
 
 /// Whether every value of a type has its counterpart in another.
 pub(super) fn always_fits(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Null, Timestamp};
+    use DataType::{Boolean, Date32, Decimal128, Decimal256, Float32, Float64, Null, Timestamp};
     let text = |data_type: &DataType| data_type.is_string();
     let bits = |data_type: &DataType| data_type.primitive_width().unwrap_or(0);
     match (from, to) {
@@ -140,6 +140,7 @@ pub(super) fn always_fits(from: &DataType, to: &DataType) -> bool {
         (from, to) if from.is_unsigned_integer() && to.is_signed_integer() => bits(from) < bits(to),
         (from, Decimal128(precision, scale)) if from.is_integer() => {
             let digits: i16 = match bits(from) {
+                8 if from.is_signed_integer() => 19,
                 8 => 20,
                 4 => 10,
                 2 => 5,
@@ -147,10 +148,10 @@ pub(super) fn always_fits(from: &DataType, to: &DataType) -> bool {
             };
             i16::from(*precision) - i16::from(*scale) >= digits
         }
-        (Decimal128(p1, s1), Decimal128(p2, s2)) => {
+        (Decimal128(p1, s1), Decimal128(p2, s2) | Decimal256(p2, s2)) => {
             s1 <= s2 && i16::from(*p1) - i16::from(*s1) <= i16::from(*p2) - i16::from(*s2)
         }
-        (Timestamp(TimeUnit::Microsecond, _), Timestamp(TimeUnit::Microsecond, _) | Date32) => true,
+        _ => false,
     }
 }
 
