@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod arithmetic;
 mod bounds;
 mod commands;
 mod contracts;
