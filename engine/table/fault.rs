@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(kind(KernelError::MalformedJson(json)), Kind::Data);
         assert_eq!(kind(KernelError::Parquet(parquet())), Kind::Data);
         assert_eq!(kind(KernelError::MissingMetadataAndProtocol), Kind::Data);
-        assert_eq!(kind(KernelError::generic("the log has a gap")), Kind::Data);
+        assert_eq!(kind(KernelError::Generic("the log has a gap".to_owned())), Kind::Data);
     }
 
     #[test]
