@@ -171,10 +171,11 @@ fn a_version_whose_files_were_vacuumed_says_which() {
 fn a_query_that_needs_more_memory_than_it_may_have_is_not_tried_again() {
     let mut lake = lake();
     lake.set("LAKE_QUERY_MEMORY", "1MiB");
-    let sql = "SELECT count(*) AS n FROM (SELECT a.value AS v, row_number() OVER (PARTITION BY a.value % 3 ORDER BY a.value * 7 % 1000003) AS r, array_agg(a.value) OVER () AS l FROM generate_series(1, 300000) AS a)";
+    // What a hash join holds cannot be spilled.
+    let sql = "SELECT count(*) AS n FROM generate_series(1, 1000000) AS a JOIN generate_series(1, 1000000) AS b ON a.value = b.value";
     lake.run(&["sql", sql]).says(1, &["hint: raise `query.memory`"]);
     lake.set("LAKE_QUERY_MEMORY", "4GiB");
-    assert_eq!(lake.number(sql), 300_000);
+    assert_eq!(lake.number(sql), 1_000_000);
 }
 
 #[test]
@@ -273,9 +274,8 @@ fn a_project_that_cannot_be_read_says_what_is_wrong() {
     lake.file("lake.toml", "");
     std::fs::write(project.join("sql/gold/pieces.sql"), b"SELECT '\xff'").unwrap();
     lake.run(&["check"]).says(2, &["sql/gold/pieces.sql"]);
-    lake.file("lake.toml", "[privacy]\nkey_file = \"nowhere\"\n");
     lake.file("sql/gold/pieces.sql", MODEL.1);
-    lake.run(&["run", "all"]).says(0, &[]);
+    lake.run(&["check"]).says(0, &["no mistakes"]);
 }
 
 #[test]

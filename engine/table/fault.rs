@@ -116,12 +116,23 @@ fn chain<'a>(
 /// The deepest cause that says what is wrong.
 fn find(cause: &(dyn StdError + 'static)) -> Option<Fault> {
     let found = chain(cause).filter_map(one).last();
-    // Here and there only the words of a store's error are handed on.
-    found.or_else(|| {
-        let text = words(cause);
-        let of_store = ["Generic S3 error", "error sending request", "operation timed out"];
-        of_store.iter().any(|part| text.contains(part)).then_some(Fault::Store)
-    })
+    match found {
+        // Here and there only the words of an error are handed on.
+        None | Some(Fault::Damaged(None)) => of_system(&words(cause)).or(found),
+        found => found,
+    }
+}
+
+/// What words of a store or of the operating system mean.
+fn of_system(text: &str) -> Option<Fault> {
+    let says = |part: &str| text.contains(part);
+    match () {
+        () if says("No space left on device") => Some(Fault::Io(io::ErrorKind::StorageFull)),
+        () if says("Permission denied") => Some(Fault::Io(io::ErrorKind::PermissionDenied)),
+        () if says("Read-only file system") => Some(Fault::Io(io::ErrorKind::ReadOnlyFilesystem)),
+        () if says("Generic S3 error") || says("error sending request") => Some(Fault::Store),
+        () => None,
+    }
 }
 
 /// What one link of a chain says, if it says anything.
@@ -363,7 +374,7 @@ mod tests {
         assert_eq!(kind(KernelError::MalformedJson(json)), Kind::Data);
         assert_eq!(kind(KernelError::Parquet(parquet())), Kind::Data);
         assert_eq!(kind(KernelError::MissingMetadataAndProtocol), Kind::Data);
-        assert_eq!(kind(KernelError::generic("the log has a gap")), Kind::Data);
+        assert_eq!(kind(KernelError::Generic("the log has a gap".to_owned())), Kind::Data);
     }
 
     #[test]
@@ -400,6 +411,9 @@ mod tests {
         let words = DeltaTableError::Generic("Generic S3 error: 503".to_owned());
         assert_eq!(kind(words), Kind::Retry);
         assert_eq!(kind(disk(io::ErrorKind::InvalidFilename)), Kind::Data);
+        let words = ArrowError::ParquetError("External: No space left on device".to_owned());
+        let error = storage_error(&"cannot write", words.into()).unwrap();
+        assert!(error.report().contains("hint: free some disk space"), "{}", error.report());
     }
 
     #[test]
