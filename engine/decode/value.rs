@@ -157,8 +157,18 @@ pub(super) fn wanted(values: &Values) -> &'static str {
     }
 }
 
-/// Why a time or a day was not taken.
-pub(super) fn not_a_time(path: &str, text: &[u8], what: &str) -> Reject {
+/// Microseconds since 1970.
+pub(super) fn timestamp(path: &str, text: &[u8]) -> Result<i64, Reject> {
+    let us = time::timestamp_us(text);
+    us.ok_or_else(|| not_a_time(path, text, "timestamp, as in 2026-03-01T12:00:05.000Z"))
+}
+
+/// Days since 1970.
+pub(super) fn date(path: &str, text: &[u8]) -> Result<i32, Reject> {
+    time::date_days(text).ok_or_else(|| not_a_time(path, text, "date, as in 2026-03-01"))
+}
+
+fn not_a_time(path: &str, text: &[u8], what: &str) -> Reject {
     if time::is_far(text) {
         out_of_range(path, "the years 0001 to 9999")
     } else {
@@ -170,7 +180,7 @@ pub(super) fn out_of_range(path: &str, limit: &str) -> Reject {
     Reject::new(Class::OutOfRange, format!("`{path}` does not fit {limit}"))
 }
 
-pub(super) fn not_a(path: &str, what: &str) -> Reject {
+fn not_a(path: &str, what: &str) -> Reject {
     Reject::new(Class::WrongType, format!("`{path}` is not a {what}"))
 }
 
