@@ -305,10 +305,10 @@ impl Decoder {
 
     fn leaf(&mut self, index: usize, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
         let leaf = &mut self.plan.leaves[index];
-        if leaf.is_number {
+        let first = cursor.peek();
+        if leaf.is_number && !matches!(first, Some(b'0'..=b'9')) {
             finite(&leaf.path, cursor)?;
         }
-        let first = cursor.peek();
         if first == Some(b'n') {
             return cursor.literal("null");
         }
