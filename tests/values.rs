@@ -89,7 +89,7 @@ fn a_tolerance_of_a_source_never_stops_it_and_status_says_what_is_beyond() {
         );
         let mut lines = String::new();
         for id in 0..19 {
-            lines.push_str(&format!("{{\"id\":\"{id}\",\"n\":1}}\n"));
+            lines += &format!("{{\"id\":\"{id}\",\"n\":1}}\n");
         }
         lake.land("t/a.ndjson", lines.as_bytes());
         lake.ok(&["run", "bronze"]);
