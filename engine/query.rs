@@ -35,6 +35,7 @@ mod guard;
 mod hash;
 mod micros;
 mod reporting;
+mod series;
 mod simple;
 mod spans;
 mod times;
@@ -115,6 +116,9 @@ impl Query {
         let context = SessionContext::new_with_state(state);
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
         times::functions().into_iter().for_each(|function| context.register_udf(function));
+        for (name, function) in series::functions() {
+            context.register_udtf(name, function);
+        }
         Ok(Self { context })
     }
 

@@ -93,14 +93,13 @@ fn an_integer_that_leaves_its_range_ends_the_query_with_the_expression() {
         ("(total / 2) * pieces + total", "* silver.orders.pieces"),
         ("pieces * pieces", "leaves the range of"),
         ("total / pieces / 0", "divides by zero"),
-        ("abs(total)", "abs"),
+        ("abs(total)", "does not fit"),
         ("CAST(total AS INT)", "CAST(silver.orders.total AS INT)"),
         ("CAST(total AS SMALLINT)", "out of its range"),
         ("CAST(total AS DECIMAL(10, 0))", "DECIMAL(10, 0)"),
         ("CAST(total AS DECIMAL(38, 20))", "DECIMAL(38, 20)"),
         ("CAST(country AS BIGINT)", "CAST(silver.orders.country AS BIGINT)"),
-        ("power(total, 2)", ""),
-        ("arrow_cast(total, 'Int32')", ""),
+        ("arrow_cast(total, 'Int32')", "does not fit"),
     ] {
         fails(&format!("SELECT {expression} FROM silver.orders WHERE pieces <> 7"), &[shown]);
     }

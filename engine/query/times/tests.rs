@@ -147,6 +147,23 @@ fn functions_of_time_hold_for_far_dates() {
 }
 
 #[test]
+fn a_series_of_days_is_joined_with_a_history_that_is_open() {
+    let days = "generate_series(TIMESTAMP '2025-12-31', TIMESTAMP '2026-01-02', INTERVAL '1 day')";
+    gives(
+        &format!(
+            "SELECT days.value, count(*) FROM {days} AS days JOIN history \
+             ON days.value >= valid_from AND days.value < valid_to GROUP BY 1 ORDER BY 1"
+        ),
+        "2025-12-31T00:00:00 1, 2026-01-01T00:00:00 2, 2026-01-02T00:00:00 2",
+    );
+    gives("SELECT count(*), max(value) FROM range(0, 5)", "5 4");
+    gives(
+        "SELECT max(value) FROM generate_series(DATE '2026-01-01', DATE '2026-01-03', INTERVAL '1 day')",
+        "2026-01-03T00:00:00",
+    );
+}
+
+#[test]
 fn a_span_is_compared_by_its_length() {
     keeps("valid_to - valid_from > INTERVAL '1000 days'", "1, 3");
     keeps(
