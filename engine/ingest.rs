@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use datafusion::arrow::datatypes::{DataType, Fields};
 use serde_json::{Map, Value, json};
 
 use crate::contract::{Contract, Source, SourceKind, TableName};
@@ -164,10 +165,18 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Makes the table and quarantine where they are missing; the table's version.
+    /// Makes the table and quarantine where they are missing, and columns that the contract has
+    /// gained: models read them before the first record that has them. The table's version.
     async fn open(&self) -> Result<u64> {
-        let table = self.world.lake.open_or_create(self.contract).await?;
+        let mut table = self.world.lake.open_or_create(self.contract).await?;
         self.world.lake.open_or_create(&self.staging.quarantine).await?;
+        if lacks_columns(table.schema()?.fields(), self.contract.schema().fields()) {
+            let metadata = self.evolve(&table, &[])?;
+            let committed = table.commit(Commit { metadata, ..Commit::default() }).await?;
+            if matches!(committed, (Outcome::Lost, _)) {
+                tracing::info!(table = %self.contract.name, "another run added the new columns");
+            }
+        }
         Ok(table.version())
     }
 
@@ -297,6 +306,18 @@ impl<'a> Job<'a> {
             self.contract.name
         ));
     }
+}
+
+/// Whether a table has yet to get columns, or fields of them.
+fn lacks_columns(have: &Fields, wanted: &Fields) -> bool {
+    wanted.iter().any(|wanted| match have.find(wanted.name()).map(|(_, have)| have.data_type()) {
+        None => true,
+        Some(DataType::Struct(have)) => match wanted.data_type() {
+            DataType::Struct(wanted) => lacks_columns(have, wanted),
+            _ => false,
+        },
+        Some(_) => false,
+    })
 }
 
 /// What decides on a record: the checks of its contract, and the key of pseudonyms if it has any.

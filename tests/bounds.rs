@@ -434,3 +434,33 @@ fn whatever_clocks_say_times_stay_within_the_years_1_to_9999() {
         assert!(day.is_none_or(is_date), "{text}");
     }
 }
+
+#[test]
+fn a_column_that_a_contract_gains_is_there_for_models_before_a_record_has_it() {
+    let contract = |column: &str| {
+        format!(
+            "-- One row per order.\nCREATE TABLE bronze.orders (order_id STRING COMMENT 'x', part STRUCT<a BIGINT{column}> COMMENT 'x') TBLPROPERTIES ('lake.source' = 'folder:orders', 'lake.comment.part.a' = 'x', 'lake.comment.part.b' = 'x');"
+        )
+    };
+    let gold = "-- One row per order.\nCREATE TABLE gold.orders (order_id STRING COMMENT 'x', b BIGINT COMMENT 'x');";
+    let model = |b: &str| {
+        format!(
+            "/*---\nabout = \"One row per order\"\nrefresh = \"full\"\n---*/\nSELECT order_id, {b} AS b FROM bronze.orders\n"
+        )
+    };
+    let before = contract("").replace(", 'lake.comment.part.b' = 'x'", "");
+    let lake = Lake::with(&[
+        ("lake/bronze/orders.sql", &before),
+        ("lake/gold/orders.sql", gold),
+        ("sql/gold/orders.sql", &model("part.a")),
+    ]);
+    lake.land("orders/a.ndjson", b"{\"order_id\":\"o1\",\"part\":{\"a\":1}}\n");
+    lake.ok(&["run", "all"]);
+    lake.file("lake/bronze/orders.sql", &contract(", b BIGINT"));
+    lake.file("sql/gold/orders.sql", &model("part.b"));
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.rows("SELECT * FROM gold.orders"), [json!({"order_id": "o1", "b": null})]);
+    lake.land("orders/b.ndjson", b"{\"order_id\":\"o2\",\"part\":{\"b\":2}}\n");
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.number("SELECT sum(b) AS n FROM gold.orders"), 2);
+}

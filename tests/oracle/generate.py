@@ -45,7 +45,7 @@ def catalogue(rng, count, options):
         video = {"video_id": f"v_{number:03d}", "content_version": 1, "true_duration": length}
         video.update(mode="main", stream_type="live" if kind == "live" else "vod", reported=[])
         if kind == "player" or (kind == "absent" and rng.random() < 0.7):
-            video["reported"] = rng.choice(([length], [length, length + 40], [length - 7, length, length]))
+            video["reported"] = rng.choice(([length], [length, length + 40], [max(1, length - 7), length, length]))
         elif kind != "live" and rng.random() < 0.3:
             video["reported"] = [length + 90]  # the catalogue wins over it
         if kind == "live":
