@@ -16,6 +16,7 @@ use crate::pseudonym::Pseudonyms;
 
 mod column;
 mod cursor;
+mod headers;
 mod plan;
 mod rescue;
 #[cfg(test)]
@@ -51,6 +52,8 @@ pub enum Class {
     Tombstone,
     /// The rest of the file cannot be read.
     Unreadable,
+    /// It is larger than a record may be.
+    TooLarge,
 }
 
 impl Class {
@@ -67,6 +70,7 @@ impl Class {
             Self::CheckFailed => "check_failed",
             Self::Tombstone => "tombstone",
             Self::Unreadable => "unreadable",
+            Self::TooLarge => "too_large",
         }
     }
 }

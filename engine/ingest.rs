@@ -52,6 +52,12 @@ impl Feeds {
         self.0.values().any(|feed| feed.brokers == Brokers::Unheard)
     }
 
+    /// Whether a topic has a table and quarantine open.
+    fn keep_open(&self, table: &TableName) -> bool {
+        let mut feeds = self.0.iter().filter(|((name, _), _)| name == table);
+        feeds.any(|(_, feed)| feed.table.is_some() && feed.quarantine.is_some())
+    }
+
     /// Closes all connections: they hold what they fetched ahead.
     pub async fn close(&mut self) {
         futures::future::join_all(self.0.values_mut().map(Feed::close)).await;
@@ -70,10 +76,12 @@ pub async fn ingest(
     feeds: &mut Feeds,
 ) -> Result<Step> {
     let started = Instant::now();
-    // Both tables are there for SQL even before the first record.
-    let version = Some(world.lake.open_or_create(contract).await?.version());
-    let mut total = Total { version, ..Total::default() };
-    world.lake.open_or_create(&quarantine::contract()?).await?;
+    let mut total = Total::default();
+    if !feeds.keep_open(&contract.name) {
+        // Both tables are there for SQL even before the first record.
+        total.version = Some(world.lake.open_or_create(contract).await?.version());
+        world.lake.open_or_create(&quarantine::contract()?).await?;
+    }
     let job = Job::new(world, contract)?;
     let mut failures = Failures::default();
     for source in &contract.sources {
@@ -204,6 +212,7 @@ impl<'a> Job<'a> {
                 txns: self.quarantine_txns(quarantine, &txns, is_ahead).await?,
                 info: info.clone(),
                 metadata: evolve(quarantine, &self.staging.quarantine, &noted)?,
+                follows: true,
                 ..Commit::default()
             };
             let committed = self.commit_rejected(table, quarantine, &seen, commit).await;
@@ -212,7 +221,9 @@ impl<'a> Job<'a> {
                 return committed;
             }
         }
-        let commit = Commit { files: staged.rows, txns, seen, info, metadata, ..Commit::default() };
+        let files = staged.rows;
+        let commit =
+            Commit { files, txns, seen, info, metadata, follows: true, ..Commit::default() };
         match table.commit(commit).await? {
             (Outcome::Committed(version), _) => {
                 total.rows += staged.n_rows;
@@ -261,7 +272,7 @@ impl<'a> Job<'a> {
         commit: Commit,
     ) -> Result<bool> {
         let mut now = table.clone();
-        now.reload().await?;
+        now.follow().await?;
         if !now.is_as_seen(seen).await? {
             quarantine.discard(commit.files).await;
             return Ok(false);

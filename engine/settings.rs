@@ -66,6 +66,11 @@ pub const KEYS: &[Key] = &[
     key("privacy.key_file", None, "a file that holds privacy.key"),
     key("query.memory", Some("4GiB"), "memory for queries; above it they spill to disk"),
     key("ingest.batch_size", Some("512MiB"), "source bytes in one commit of a bronze table"),
+    key(
+        "ingest.record_limit",
+        Some("16MiB"),
+        "bytes that one record may have, as unpacked; a larger one goes to quarantine without them",
+    ),
     key("ingest.interval", Some("2s"), "with --follow: from one look at the sources to the next"),
 ];
 
@@ -209,7 +214,7 @@ impl Settings {
     }
 
     fn validate(&self) -> Result<()> {
-        for name in ["query.memory", "ingest.batch_size", "kafka.memory"] {
+        for name in ["query.memory", "ingest.batch_size", "ingest.record_limit", "kafka.memory"] {
             if self.bytes(name)? == 0 {
                 return Err(Error::usage(format!("setting `{name}`: nothing fits in 0 bytes")));
             }

@@ -17,6 +17,7 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{Action, MetadataExt, StructField, StructType, new_metadata};
 use deltalake::logstore::get_actions;
 use deltalake::protocol::SaveMode;
+use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use serde_json::{Map, Value};
 use url::Url;
@@ -28,9 +29,11 @@ mod commit;
 mod provider;
 mod read;
 mod staged;
+mod tip;
 mod write;
 pub use commit::{Commit, Outcome};
 pub use read::{FileRows, StoredFile};
+use tip::{Tip, info_of};
 pub use write::{Files, Writer};
 
 /// Tries of a request to a remote store whose connection may have broken off.
@@ -78,13 +81,15 @@ pub(crate) async fn may_pass(url: &Url, error: &Error, tries: &mut u32) -> bool 
 pub struct Table {
     name: TableName,
     delta: DeltaTable,
+    /// How far this handle is beyond what was opened.
+    tip: Tip,
     /// The `txn`s that were asked for, as of this version: each question reads the log.
     txns: Arc<Mutex<HashMap<String, Option<i64>>>>,
 }
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Table({} v{:?})", self.name, self.delta.version())
+        write!(f, "Table({} v{})", self.name, self.version())
     }
 }
 
@@ -108,7 +113,7 @@ impl Table {
             }
             let error = match builder.load().await {
                 Ok(delta) => {
-                    let table = Self { name: name.clone(), delta, txns: Arc::default() };
+                    let table = Self::of(name, delta);
                     table.refuse_unsafe()?;
                     return Ok(Some(table));
                 }
@@ -143,9 +148,13 @@ impl Table {
             )
             .await;
         match created {
-            Ok(delta) => Ok(Self { name: name.clone(), delta, txns: Arc::default() }),
+            Ok(delta) => Ok(Self::of(name, delta)),
             Err(cause) => Self::open(name, url, options, None).await?.ok_or_else(|| failed(cause)),
         }
+    }
+
+    fn of(name: &TableName, delta: DeltaTable) -> Self {
+        Self { name: name.clone(), delta, tip: Tip::default(), txns: Arc::default() }
     }
 
     /// The table's name.
@@ -155,7 +164,7 @@ impl Table {
 
     /// The version that this handle sees.
     pub fn version(&self) -> u64 {
-        self.delta.version().unwrap_or_default()
+        self.delta.version().unwrap_or_default() + self.tip.n_commits
     }
 
     /// A table that was dropped and made anew has another id.
@@ -214,12 +223,7 @@ impl Table {
             .read_commit_entry(version)
             .await
             .map_err(|cause| self.failed("read the log of", cause))?;
-        let Some(bytes) = entry else { return Ok(None) };
-        let lines = bytes.split(|byte| *byte == b'\n');
-        let info = lines
-            .filter_map(|line| serde_json::from_slice::<Map<String, Value>>(line).ok())
-            .find_map(|mut action| action.remove("commitInfo"));
-        Ok(Some(info.and_then(|info| info.as_object().cloned()).unwrap_or_default()))
+        Ok(entry.map(|bytes| info_of(&bytes).unwrap_or_default()))
     }
 
     /// Whether a commit after `version` added or removed rows, up to the version of this handle.
@@ -288,6 +292,7 @@ impl Table {
 
     /// The table as `DataFusion` reads it, frozen at this version.
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
+        self.files_state()?;
         provider::provider(&self.delta).map_err(|cause| {
             Error::retry(format!("cannot read table {}", self.name)).caused_by(cause)
         })
@@ -295,7 +300,7 @@ impl Table {
 
     /// Rows in the table, from the log.
     pub fn n_rows(&self) -> Result<Option<u64>> {
-        let state = self.state()?;
+        let state = self.files_state()?;
         let rows = state.log_data().into_iter().map(|file| file.num_records());
         Ok(rows.map(|n| n.map(|n| n as u64)).sum())
     }
@@ -333,7 +338,7 @@ impl Table {
         Ok(if additive { Evolution::Additive(action) } else { Evolution::Breaking(action) })
     }
 
-    fn state(&self) -> Result<&deltalake::table::state::DeltaTableState> {
+    fn state(&self) -> Result<&DeltaTableState> {
         self.delta.snapshot().map_err(|cause| self.failed("read", cause))
     }
 

@@ -22,4 +22,5 @@ mod status;
 mod support;
 mod tidy;
 mod topic_faults;
+mod topic_records;
 mod topics;

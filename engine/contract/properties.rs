@@ -128,6 +128,7 @@ const EXACT: &[&str] = &[
     "lake.source",
     "lake.personal",
     "lake.empty_strings",
+    "lake.headers",
     "lake.present",
     "lake.distinct",
     "delta.dataSkippingStatsColumns",
@@ -151,6 +152,11 @@ pub(super) fn objection(name: &str, value: &str) -> Option<String> {
         "delta.appendOnly" => return Some("a person's rows could never be deleted".to_owned()),
         "lake.empty_strings" if value != "reject" && value != "keep" => {
             return Some(format!("`{value}` is not one of reject, keep"));
+        }
+        "lake.headers" if value != "keep" => {
+            return Some(format!(
+                "`{value}` is not `keep`; without the property they are left out"
+            ));
         }
         _ => {}
     }

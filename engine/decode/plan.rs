@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use datafusion::arrow::datatypes::DataType;
 
 use super::column::Column;
-use crate::contract::{Contract, Type, TypedField};
+use crate::contract::{Contract, KEY, Personal, Type, TypedField};
 use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 
@@ -77,7 +77,7 @@ impl Plan {
                 .properties
                 .get("lake.empty_strings")
                 .is_some_and(|v| v == "reject"),
-            personal_names: contract.personal.iter().map(|personal| last(&personal.path)).collect(),
+            personal_names: personal(contract).map(|personal| last(&personal.path)).collect(),
         };
         let fields: Vec<TypedField> =
             contract.columns.iter().map(|column| column.field.clone()).collect();
@@ -97,7 +97,7 @@ impl Plan {
         }
         let pseudonyms =
             pseudonyms.ok_or_else(|| Error::internal("personal columns without a key"))?;
-        for personal in &contract.personal {
+        for personal in personal(contract) {
             let domain = pseudonyms.domain(&personal.domain);
             let leaf = self.leaves.iter_mut().find(|leaf| leaf.path == personal.path);
             let text = leaf.filter(|leaf| matches!(leaf.data_type, Type::Text { .. }));
@@ -163,6 +163,11 @@ impl Plan {
         self.leaves.push(Leaf { path, data_type, arrow, column, domain: None });
         Ok(self.leaves.len() - 1)
     }
+}
+
+/// The personal columns that records fill: the key of a Kafka record is none of its fields.
+fn personal(contract: &Contract) -> impl Iterator<Item = &Personal> {
+    contract.personal.iter().filter(|personal| personal.path != KEY)
 }
 
 fn default_of(contract: &Contract, path: &str, text: &str, data_type: &Type) -> Result<i64> {

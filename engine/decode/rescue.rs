@@ -65,7 +65,7 @@ fn fields_of(index: usize, rescues: &[Rescue], record: &[u8], plan: &Plan) -> Ve
 
 /// Whether a field's name is that of a personal column, however it is spelled: `User-ID`,
 /// `userId` and `context.user_id` are `user_id`.
-fn is_personal(name: &str, plan: &Plan) -> bool {
+pub(super) fn is_personal(name: &str, plan: &Plan) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let (whole, last) = (spelled(name), spelled(last));
     plan.personal_names.iter().any(|personal| {
@@ -79,7 +79,7 @@ fn spelled(name: &str) -> String {
 }
 
 /// The value without personal fields, if it had any; else it stays as it was, byte for byte.
-fn without_persons(value: &[u8], plan: &Plan) -> Option<Vec<u8>> {
+pub(super) fn without_persons(value: &[u8], plan: &Plan) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(value).ok()?;
     let cleaned = clean(text, plan, 0)?;
     Some(cleaned.into_bytes())

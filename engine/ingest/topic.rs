@@ -9,7 +9,7 @@ use super::feed::{Brokers, Feed};
 use super::known::{begins, noted, property, quarantine_property, with_quarantine};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total, evolve};
 use crate::chunk::{Chunk, Origin};
-use crate::contract::Source;
+use crate::contract::{Contract, Source};
 use crate::error::{Error, Kind, Result};
 use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached, Topic};
 use crate::offsets::{self, Bounds, Lineage, Loss, Note, Start};
@@ -45,7 +45,9 @@ pub(super) async fn ingest_topic(
         return Ok(());
     }
     let accept_loss = !feed.is_read && look.accept_loss.contains(&source.to_string());
-    let topic = TopicJob { job, source, following: look.following, accept_loss };
+    let record_limit = world.settings.bytes("ingest.record_limit")?;
+    let record_limit = usize::try_from(record_limit).unwrap_or(usize::MAX);
+    let topic = TopicJob { job, source, following: look.following, accept_loss, record_limit };
     let (mut lost, mut again) = (0, 0);
     loop {
         let batches = total.batches;
@@ -94,6 +96,8 @@ struct TopicJob<'a> {
     source: &'a Source,
     following: bool,
     accept_loss: bool,
+    /// The bytes that one record may have.
+    record_limit: usize,
 }
 
 /// Where the table and the cluster stand in a round: they must fit, and are committed against.
@@ -403,6 +407,7 @@ impl TopicJob<'_> {
                 .collect(),
             beyond: self.following,
             bytes: self.job.batch_bytes,
+            record_limit: self.record_limit,
         };
         let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
         let origin = Origin::topic(&name, standing.start.lineage.generation);
@@ -441,16 +446,12 @@ struct Begun<'a> {
     lost: &'a [Loss],
 }
 
-async fn opened(
-    kept: Option<Table>,
-    job: &Job<'_>,
-    contract: &crate::contract::Contract,
-) -> Result<Table> {
-    match kept {
-        Some(mut table) => {
-            table.reload().await?;
-            Ok(table)
-        }
-        None => job.world.lake.open_or_create(contract).await,
+/// A table at its newest version; one that was kept open is not read anew.
+async fn opened(kept: Option<Table>, job: &Job<'_>, contract: &Contract) -> Result<Table> {
+    if let Some(mut table) = kept
+        && table.follow().await.is_ok()
+    {
+        return Ok(table);
     }
+    job.world.lake.open_or_create(contract).await
 }

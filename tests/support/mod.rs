@@ -1,6 +1,7 @@
 //! What the tests share: a lake of their own in a temporary folder, and the rows in it.
 
 pub(crate) mod kafka;
+mod ledger;
 pub(crate) mod stream;
 
 use std::collections::BTreeMap;
