@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::query::{Query, translate};
 use crate::table::Table;
 
-const CONTRACT: &str = "-- One row per record that broke its table's contract.
+const CONTRACT: &str = r#"-- One row per record that broke its table's contract.
 CREATE TABLE bronze.quarantine (
     table_name    STRING    NOT NULL COMMENT 'the table that did not take the record',
     source        STRING    NOT NULL COMMENT 'folder:FOLDER/FILE or kafka:TOPIC; kafka:TOPIC#N where its offsets began anew N times',
@@ -27,11 +27,11 @@ CREATE TABLE bronze.quarantine (
     error_class   STRING    NOT NULL COMMENT 'the kind of fault',
     error_message STRING    NOT NULL COMMENT 'the field and the fault, never a value',
     raw           BINARY             COMMENT 'the record as it came; rows of CSV and Parquet as JSON; NULL if it has none, or is too large',
-    key           BINARY             COMMENT 'the key of the Kafka record',
+    "key"         BINARY             COMMENT 'the key of the Kafka record',
     headers       STRING             COMMENT 'the headers of the Kafka record, as in _headers',
     first_seen_at TIMESTAMP NOT NULL COMMENT 'when it was put here'
 )
-TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'table_name, source, position, first_seen_at')";
+TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'table_name, source, position, first_seen_at')"#;
 
 /// A record that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = Url::from_directory_path(folder.path()).unwrap();
         let is_new =
-            |line: &&str| ["key ", "headers "].iter().any(|new| line.trim().starts_with(new));
+            |line: &&str| ["\"key\"", "headers "].iter().any(|new| line.trim().starts_with(new));
         let old: Vec<&str> = CONTRACT.lines().filter(|line| !is_new(line)).collect();
         let old = contract::parse(&name(), "old", &old.join("\n")).unwrap();
         assert_eq!(old.columns.len(), 9);

@@ -69,7 +69,7 @@ pub const KEYS: &[Key] = &[
     key(
         "ingest.record_limit",
         Some("16MiB"),
-        "bytes that one record may have, as unpacked; a larger one goes to quarantine without them",
+        "bytes of one record: a longer one goes to quarantine without them",
     ),
     key("ingest.interval", Some("2s"), "with --follow: from one look at the sources to the next"),
 ];
@@ -179,6 +179,23 @@ impl Settings {
         })
     }
 
+    /// The greatest length of a record, in bytes: what is held in memory several times.
+    ///
+    /// # Errors
+    /// It is too small for any record, or so large that it limits nothing.
+    pub fn record_limit(&self) -> Result<usize> {
+        const LEAST: u64 = 1 << 10;
+        const GREATEST: u64 = 512 << 20;
+        let bytes = self.bytes("ingest.record_limit")?;
+        if !(LEAST..=GREATEST).contains(&bytes) {
+            return Err(Error::usage(
+                "setting `ingest.record_limit`: records are limited to between 1KiB and 512MiB",
+            )
+            .hint("write a size as in 16MiB"));
+        }
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
     /// A setting that is a duration, in milliseconds.
     pub fn duration_ms(&self, name: &str) -> Result<i64> {
         let text = self.get(name).unwrap_or_default();
@@ -214,11 +231,12 @@ impl Settings {
     }
 
     fn validate(&self) -> Result<()> {
-        for name in ["query.memory", "ingest.batch_size", "ingest.record_limit", "kafka.memory"] {
+        for name in ["query.memory", "ingest.batch_size", "kafka.memory"] {
             if self.bytes(name)? == 0 {
                 return Err(Error::usage(format!("setting `{name}`: nothing fits in 0 bytes")));
             }
         }
+        self.record_limit()?;
         for name in ["ingest.interval", "kafka.timeout"] {
             self.duration_ms(name)?;
         }

@@ -182,7 +182,7 @@ fn a_record_that_is_too_large_once_unpacked_costs_itself_and_not_its_neighbours(
     assert_eq!(column(&rows, "empty"), vec![json!(true); 4]);
     let message = rows[0]["error_message"].as_str().unwrap();
     assert!(
-        message.contains("9000024 bytes") && message.contains("ingest.record_limit"),
+        message.contains("9000022 bytes") && message.contains("ingest.record_limit"),
         "{message}"
     );
     // It has no bytes to take in.

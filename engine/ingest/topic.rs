@@ -45,8 +45,7 @@ pub(super) async fn ingest_topic(
         return Ok(());
     }
     let accept_loss = !feed.is_read && look.accept_loss.contains(&source.to_string());
-    let record_limit = world.settings.bytes("ingest.record_limit")?;
-    let record_limit = usize::try_from(record_limit).unwrap_or(usize::MAX);
+    let record_limit = world.settings.record_limit()?;
     let topic = TopicJob { job, source, following: look.following, accept_loss, record_limit };
     let (mut lost, mut again) = (0, 0);
     loop {
