@@ -17,6 +17,7 @@ use crate::pseudonym::Pseudonyms;
 mod column;
 mod cursor;
 mod headers;
+mod persons;
 mod plan;
 mod rescue;
 #[cfg(test)]
@@ -27,7 +28,9 @@ mod value;
 use column::{Column, Values};
 use cursor::{Cursor, DEPTH_MAX};
 use plan::{Child, Plan};
-use value::{double, integer, not_a, out_of_range, push_string, wanted, wrong_type};
+use value::{
+    double, finite, integer, not_a_time, out_of_range, push_json, push_string, wanted, wrong_type,
+};
 
 /// Why a record was not taken, as quarantine sorts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -305,6 +308,9 @@ impl Decoder {
 
     fn leaf(&mut self, index: usize, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
         let leaf = &mut self.plan.leaves[index];
+        if leaf.is_number {
+            finite(&leaf.path, cursor)?;
+        }
         let first = cursor.peek();
         if first == Some(b'n') {
             return cursor.literal("null");
@@ -315,7 +321,7 @@ impl Decoder {
             (Values::Text(..), _) if leaf.data_type == Type::Json => {
                 let start = cursor.at;
                 cursor.skip(&mut self.scratch, depth)?;
-                leaf.column.push_text(row, &cursor.bytes[start..cursor.at]);
+                push_json(leaf, row, &cursor.bytes[start..cursor.at], &self.plan.persons);
                 return Ok(());
             }
             (Values::Text(..), Some(b'"')) => {
@@ -327,6 +333,7 @@ impl Decoder {
                     &self.scratch,
                     self.pseudonyms.as_mut(),
                     self.plan.reject_empty,
+                    &self.plan.persons,
                 );
             }
             (Values::Int(values), Some(b'-' | b'0'..=b'9')) => {
@@ -349,15 +356,18 @@ impl Decoder {
             }
             (Values::Timestamp(values), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
-                let us = time::timestamp_us(text.bytes(&self.scratch));
-                values.push(us.ok_or_else(|| {
-                    not_a(&leaf.path, "timestamp, as in 2026-03-01T12:00:05.000Z")
+                let text = text.bytes(&self.scratch);
+                values.push(time::timestamp_us(text).ok_or_else(|| {
+                    not_a_time(&leaf.path, text, "timestamp, as in 2026-03-01T12:00:05.000Z")
                 })?);
             }
             (Values::Date(values), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
-                let days = time::date_days(text.bytes(&self.scratch));
-                values.push(days.ok_or_else(|| not_a(&leaf.path, "date, as in 2026-03-01"))?);
+                let text = text.bytes(&self.scratch);
+                values.push(
+                    time::date_days(text)
+                        .ok_or_else(|| not_a_time(&leaf.path, text, "date, as in 2026-03-01"))?,
+                );
             }
             (values, _) => {
                 let wanted = wanted(values);

@@ -192,8 +192,7 @@ impl Intake {
             Error::internal("decoded rows do not fit their contract").caused_by(cause)
         })?;
         let sorted = self.checks.sort(rows, &mut self.violations)?;
-        for (row, check) in sorted.quarantined {
-            let message = format!("check `{check}` is false");
+        for (row, message) in sorted.quarantined {
             self.reject(origin, &pending[row], bytes, Class::CheckFailed, message);
         }
         if sorted.kept.num_rows() > 0 {

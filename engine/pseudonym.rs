@@ -40,6 +40,11 @@ impl Pseudonyms {
         }
     }
 
+    /// Which key this is, as each pseudonym begins: six hex digits that do not help to find it.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
     /// The number of a domain, for [`Pseudonyms::of`].
     pub fn domain(&mut self, name: &str) -> usize {
         if let Some(known) = self.domains.iter().position(|domain| domain == name) {
@@ -88,6 +93,8 @@ mod tests {
         let user = b.domain("user_id");
         assert_ne!(b.of(user, b"u1"), first);
         assert_eq!(first.len(), 6 + 1 + 32);
+        assert_eq!(first.split_once(':').map(|(key, _)| key), Some(a.key_id()));
+        assert_ne!(a.key_id(), b.key_id());
         assert!(!first.contains("u1"));
     }
 }

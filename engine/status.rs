@@ -19,6 +19,12 @@ use crate::settings::Settings;
 use crate::table::Table;
 use crate::world::World;
 
+mod health;
+
+/// How many commits, and from how long before the newest, say whether a table is healthy.
+const JUDGED_COMMITS: usize = 1000;
+const JUDGED_MS: i64 = 24 * 3600 * 1000;
+
 /// How far one partition of a table's source is. A folder has one row, and so has a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -40,6 +46,9 @@ pub struct Row {
     pub age_s: Option<i64>,
     /// The table's version; `None` if nothing has made it yet.
     pub version: Option<i64>,
+    /// Whether its sources keep to the tolerances of its checks, as a sentence that begins with
+    /// `healthy` or `unhealthy`; `None` if no check has a tolerance.
+    pub health: Option<String>,
 }
 
 /// What is known of all tables.
@@ -79,7 +88,7 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch> {
     let tables = rows.iter().map(|row| Some(row.table.to_string()));
     let committed_at = rows.iter().map(|row| Some(row.committed_at_ms?.saturating_mul(1000)));
     let committed_at = committed_at.collect::<TimestampMicrosecondArray>().with_timezone("UTC");
-    let columns: [(&str, ArrayRef); 9] = [
+    let columns: [(&str, ArrayRef); 10] = [
         ("table_name", Arc::new(tables.collect::<StringArray>())),
         ("source", Arc::new(rows.iter().map(|row| row.source.as_deref()).collect::<StringArray>())),
         ("partition", Arc::new(rows.iter().map(|row| row.partition).collect::<Int32Array>())),
@@ -89,6 +98,7 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch> {
         ("committed_at", Arc::new(committed_at)),
         ("age_s", integers(|row| row.age_s)),
         ("version", integers(|row| row.version)),
+        ("health", Arc::new(rows.iter().map(|row| row.health.as_deref()).collect::<StringArray>())),
     ];
     let columns = columns.map(|(name, column)| (name, column, name != "table_name"));
     RecordBatch::try_from_iter_with_nullable(columns)
@@ -175,6 +185,7 @@ impl Survey<'_> {
             committed_at_ms,
             age_s: committed_at_ms.map(age),
             version: table.as_ref().and_then(|table| i64::try_from(table.version()).ok()),
+            health: health_of(contract, table.as_ref()).await?,
         };
         for source in &contract.sources {
             let row = Row { source: Some(source.to_string()), ..row.clone() };
@@ -291,6 +302,18 @@ impl Survey<'_> {
     }
 }
 
+/// Whether a table is healthy; the log is read only where somebody asked for it by a tolerance.
+async fn health_of(contract: &Contract, table: Option<&Table>) -> Result<Option<String>> {
+    let is_judged = contract.checks.iter().any(|check| check.violation.at_most.is_some());
+    match table.filter(|_| is_judged && !contract.sources.is_empty()) {
+        None => Ok(None),
+        Some(table) => {
+            let infos = table.recent_infos(JUDGED_COMMITS, JUDGED_MS).await?;
+            Ok(health::health(contract, &infos))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::array::Array;
@@ -330,6 +353,7 @@ mod tests {
             committed_at_ms: Some(1500),
             age_s: Some(3),
             version: Some(0),
+            health: None,
         };
         let rows = batch(&[row.clone(), Row { committed_at_ms: None, ..row }]).unwrap();
         assert_eq!(rows.num_rows(), 2);
@@ -338,6 +362,6 @@ mod tests {
         assert_eq!(at.null_count(), 1);
         let expected = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         assert_eq!(*at.data_type(), expected);
-        assert_eq!(batch(&[]).unwrap().num_columns(), 9);
+        assert_eq!(batch(&[]).unwrap().num_columns(), 10);
     }
 }

@@ -26,6 +26,7 @@ use crate::contract::{Contract, TableName};
 use crate::error::{Error, Kind, Result};
 
 mod commit;
+mod history;
 mod provider;
 mod read;
 mod staged;

@@ -7,7 +7,7 @@ use crate::support::Lake;
 const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
 
 const HEADER: &str =
-    "table_name,source,partition,next_offset,end_offset,lag,committed_at,age_s,version";
+    "table_name,source,partition,next_offset,end_offset,lag,committed_at,age_s,version,health";
 
 /// Some lines of the events, each with its newline.
 fn lines(from: usize, to: usize) -> String {

@@ -16,11 +16,11 @@ pub(super) struct Cursor<'a> {
 
 /// A number as JSON has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub(super) enum Number<'a> {
     Int(i64),
-    Float(f64),
-    /// An integer beyond 64 bits.
-    Huge,
+    /// What is more than an integer of 64 bits, as it stands: only its column knows how to read a
+    /// fraction, an exponent, more digits, or the sign of `-0`.
+    Text(&'a str),
 }
 
 /// A string: a slice of the record, or unescaped into the scratch buffer.
@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a number whose first byte is at the cursor.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<Number, Reject> {
+    pub(super) fn number(&mut self) -> Result<Number<'a>, Reject> {
         let start = self.at;
         let negative = self.peek() == Some(b'-');
         self.at += usize::from(negative);
@@ -193,12 +193,17 @@ impl<'a> Cursor<'a> {
         }
         if digits <= 18 {
             let value = value.cast_signed();
-            return Ok(Number::Int(if negative { -value } else { value }));
+            return Ok(match (negative, value) {
+                (true, 0) => Number::Text(self.text_of(start)),
+                (true, value) => Number::Int(-value),
+                (false, value) => Number::Int(value),
+            });
         }
-        Ok(self.text_of(start).parse().map_or(Number::Huge, Number::Int))
+        let text = self.text_of(start);
+        Ok(text.parse().map_or(Number::Text(text), Number::Int))
     }
 
-    fn float(&mut self, start: usize) -> Result<Number, Reject> {
+    fn float(&mut self, start: usize) -> Result<Number<'a>, Reject> {
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits(start)?;
@@ -210,8 +215,7 @@ impl<'a> Cursor<'a> {
             }
             self.digits(start)?;
         }
-        let value: f64 = self.text_of(start).parse().unwrap_or(f64::INFINITY);
-        Ok(if value.is_finite() { Number::Float(value) } else { Number::Huge })
+        Ok(Number::Text(self.text_of(start)))
     }
 
     fn digits(&mut self, start: usize) -> Result<(), Reject> {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use datafusion::arrow::datatypes::DataType;
 
 use super::column::Column;
-use crate::contract::{Contract, KEY, Personal, Type, TypedField};
+use super::persons::Persons;
+use crate::contract::{Contract, KEY, Type, TypedField};
 use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 
@@ -44,6 +45,7 @@ pub(super) struct Leaf {
     pub(super) path: String,
     pub(super) data_type: Type,
     pub(super) arrow: DataType,
+    pub(super) is_number: bool,
     pub(super) column: Column,
     /// The pseudonyms' domain, if the column identifies a person.
     pub(super) domain: Option<usize>,
@@ -55,8 +57,8 @@ pub(super) struct Plan {
     pub(super) structs: Vec<Struct>,
     pub(super) leaves: Vec<Leaf>,
     pub(super) reject_empty: bool,
-    /// The last part of each personal column's path, in lower case.
-    pub(super) personal_names: Vec<String>,
+    /// The names that no JSON in the table may have.
+    pub(super) persons: Persons,
 }
 
 impl Struct {
@@ -69,7 +71,6 @@ impl Struct {
 impl Plan {
     /// The plan of a contract; personal columns get their domains from `pseudonyms`.
     pub(super) fn new(contract: &Contract, pseudonyms: Option<&mut Pseudonyms>) -> Result<Self> {
-        let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_lowercase();
         let mut plan = Self {
             structs: Vec::new(),
             leaves: Vec::new(),
@@ -77,7 +78,7 @@ impl Plan {
                 .properties
                 .get("lake.empty_strings")
                 .is_some_and(|v| v == "reject"),
-            personal_names: personal(contract).map(|personal| last(&personal.path)).collect(),
+            persons: Persons::of(contract),
         };
         let fields: Vec<TypedField> =
             contract.columns.iter().map(|column| column.field.clone()).collect();
@@ -97,7 +98,8 @@ impl Plan {
         }
         let pseudonyms =
             pseudonyms.ok_or_else(|| Error::internal("personal columns without a key"))?;
-        for personal in personal(contract) {
+        // The key of a Kafka record is none of its fields.
+        for personal in contract.personal.iter().filter(|personal| personal.path != KEY) {
             let domain = pseudonyms.domain(&personal.domain);
             let leaf = self.leaves.iter_mut().find(|leaf| leaf.path == personal.path);
             let text = leaf.filter(|leaf| matches!(leaf.data_type, Type::Text { .. }));
@@ -160,14 +162,10 @@ impl Plan {
                 .hint("use BOOLEAN, INT, BIGINT, DOUBLE, STRING, VARCHAR(n), JSON, TIMESTAMP, DATE or STRUCT<…> in a table that has a source")
         })?;
         let (data_type, arrow) = (field.data_type.clone(), field.data_type.arrow());
-        self.leaves.push(Leaf { path, data_type, arrow, column, domain: None });
+        let is_number = matches!(data_type, Type::Int | Type::BigInt | Type::Double);
+        self.leaves.push(Leaf { path, data_type, arrow, is_number, column, domain: None });
         Ok(self.leaves.len() - 1)
     }
-}
-
-/// The personal columns that records fill: the key of a Kafka record is none of its fields.
-fn personal(contract: &Contract) -> impl Iterator<Item = &Personal> {
-    contract.personal.iter().filter(|personal| personal.path != KEY)
 }
 
 fn default_of(contract: &Contract, path: &str, text: &str, data_type: &Type) -> Result<i64> {

@@ -1,7 +1,7 @@
 //! What the decoder takes and refuses; its grammar against `serde_json`'s.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType};
 use rand::{Rng, SeedableRng};
 
 use super::*;
@@ -93,6 +93,19 @@ fn every_fault_has_its_class() {
         (r#"{"id":"a","n":9223372036854775808}"#, Class::OutOfRange),
         (r#"{"id":"a","small":2147483648}"#, Class::OutOfRange),
         (r#"{"id":"a","x":1e999}"#, Class::OutOfRange),
+        (r#"{"id":"a","x":"NaN"}"#, Class::OutOfRange),
+        (r#"{"id":"a","x":"-Infinity"}"#, Class::OutOfRange),
+        (r#"{"id":"a","x":NaN}"#, Class::OutOfRange),
+        (r#"{"id":"a","x":-Infinity}"#, Class::OutOfRange),
+        (r#"{"id":"a","n":"inf"}"#, Class::OutOfRange),
+        (r#"{"id":"a","x":"nano"}"#, Class::WrongType),
+        (r#"{"id":"a","x":"1.5"}"#, Class::WrongType),
+        (r#"{"id":"a","x":nan}"#, Class::OutOfRange),
+        (r#"{"id":"a","x":nil}"#, Class::NotJson),
+        (r#"{"id":"a","any":NaN}"#, Class::NotJson),
+        (r#"{"id":"a","at":"0000-06-01T00:00:00Z"}"#, Class::OutOfRange),
+        (r#"{"id":"a","at":"+10000-01-01T00:00:00Z"}"#, Class::OutOfRange),
+        (r#"{"id":"a","at":"-0001-01-01T00:00:00Z"}"#, Class::OutOfRange),
         (r#"{"id":"abcde"}"#, Class::OutOfRange),
         (r#"{"id":""}"#, Class::OutOfRange),
         (r#"{"id":null}"#, Class::MissingField),
@@ -113,6 +126,10 @@ fn edges_that_are_allowed_are_taken() {
         r#"{"id":"éééé"}"#,
         r#"{"id":"a","n":9223372036854775807,"small":-2147483648}"#,
         r#"{"id":"a","n":1e3,"x":-0}"#,
+        r#"{"id":"a","free":"NaN","any":"Infinity"}"#,
+        r#"{"id":"a","n":null,"x":null}"#,
+        r#"{"id":"a","at":"0001-01-01T00:00:00Z"}"#,
+        r#"{"id":"a","at":"9999-12-31T23:59:59.999999Z"}"#,
         r#"{"id":"a","free":"","user_id":""}"#,
         r#"{"\u0069d":"a"}"#,
         "{\"id\":\"a\"}\r",
@@ -155,6 +172,157 @@ fn persons_are_found_however_their_fields_are_spelled() {
     let kept = r#"{"z":{"n":1e400,"big":123456789012345678901234567890,"s":"{}"}}"#;
     decoder.decode(format!(r#"{{"id":"a",{}"#, &kept[1..]).as_bytes()).unwrap();
     assert_eq!(rows(&mut decoder)["_rescued_data"].as_string::<i32>().value(0), kept);
+}
+
+/// What a record with these fields becomes: a column's text, `None` for NULL.
+fn text_of(column: &str, fields: &str) -> Option<String> {
+    let mut decoder = decoder();
+    let record = format!(r#"{{"id":"a",{fields}}}"#);
+    decoder.decode(record.as_bytes()).unwrap_or_else(|reject| panic!("{record}: {reject}"));
+    let batch = rows(&mut decoder);
+    batch[column].as_string::<i32>().iter().next().unwrap().map(str::to_owned)
+}
+
+#[test]
+fn json_columns_and_texts_of_json_name_no_person() {
+    let some = |text: &str| Some(text.to_owned());
+    for (column, fields, expected) in [
+        (
+            "any",
+            r#""any":[{"sku":"s","user_id":"RAW","n":1.50}]"#,
+            some(r#"[{"sku":"s","n":1.50}]"#),
+        ),
+        ("any", r#""any":"{\"userId\":\"RAW\",\"k\":1}""#, some(r#""{\"k\":1}""#)),
+        ("any", r#""any":"{\"userId\":\"RAW\"""#, None),
+        ("any", r#""any":[ {"sku" : "s"} ]"#, some(r#"[ {"sku" : "s"} ]"#)),
+        ("any", r#""any":"user_id""#, some(r#""user_id""#)),
+        ("free", r#""free":"{\"User-ID\":\"RAW\",\"k\":[1]}""#, some(r#"{"k":[1]}"#)),
+        ("free", r#""free":" [{\"user_id\":\"RAW\"}]""#, some("[{}]")),
+        ("free", r#""free":"{\"user_id\":\"RAW\"""#, None),
+        ("free", r#""free":"{ \"sku\" : 1 }""#, some(r#"{ "sku" : 1 }"#)),
+        ("free", r#""free":"[draft] of {name}: user""#, some("[draft] of {name}: user")),
+        ("free", r#""free":"my user_id: 5""#, some("my user_id: 5")),
+    ] {
+        assert_eq!(text_of(column, fields), expected, "{fields}");
+    }
+    // Without personal columns nothing is looked into.
+    let mut decoder = decoder_of_any();
+    decoder
+        .decode(br#"{"any":{"user_id":"RAW"},"free":"{\"user_id\":1}","new":{"user_id":2}}"#)
+        .unwrap();
+    let columns = decoder.finish().unwrap();
+    let text = |at: usize| columns[at].as_string::<i32>().value(0).to_owned();
+    assert_eq!(
+        (text(1), text(2)),
+        (r#"{"user_id":"RAW"}"#.to_owned(), r#"{"user_id":1}"#.to_owned())
+    );
+    assert_eq!(text(3), r#"{"new":{"user_id":2}}"#);
+}
+
+#[test]
+fn brackets_within_a_string_cost_no_stack() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for record in [
+        format!(r#"{{"id":"a","new":"{deep}"}}"#),
+        format!(r#"{{"id":"a","any":["{deep}"]}}"#),
+        format!(r#"{{"id":"a","any":{{"k":"{deep}"}},"new":{{"k":["{deep}"]}}}}"#),
+        format!(r#"{{"id":"a","free":"{deep}"}}"#),
+        format!(r#"{{"id":"a","inner":{{"a":1,"new":"{deep}"}}}}"#),
+    ] {
+        let mut decoder = decoder();
+        decoder.decode(record.as_bytes()).unwrap();
+        let mut plain = decoder_of_any();
+        plain.decode(record.as_bytes()).unwrap();
+        assert_eq!((rows(&mut decoder).num_rows(), plain.finish().unwrap().len()), (1, 4));
+    }
+}
+
+#[test]
+fn a_number_is_an_integer_where_its_digits_say_so_for_sure() {
+    let n = |text: &str| {
+        let mut decoder = decoder();
+        decoder.decode(format!(r#"{{"id":"a","n":{text}}}"#).as_bytes()).map_err(|r| r.class)?;
+        Ok(rows(&mut decoder)["n"].as_primitive::<Int64Type>().value(0))
+    };
+    for (text, expected) in [
+        ("1.0e3", 1000),
+        ("100e-2", 1),
+        ("0.1e1", 1),
+        ("-0.0", 0),
+        ("-0", 0),
+        ("0e99999999999999999999", 0),
+        ("0.000e-99999999999999999999", 0),
+        ("123.4500e2", 12_345),
+        ("-5.000000000000000000000000000000", -5),
+        ("0.0000000000000000000000001e25", 1),
+        ("9007199254740991.0", 9_007_199_254_740_991),
+        ("-9007199254740991.0", -9_007_199_254_740_991),
+        ("9007199254740993", 9_007_199_254_740_993),
+        ("9223372036854775807", i64::MAX),
+        ("-9223372036854775808", i64::MIN),
+    ] {
+        assert_eq!(n(text), Ok(expected), "{text}");
+    }
+    for text in [
+        "4503599627370497.1",
+        "9007199254740991.9",
+        "9007199254740991.5",
+        "1e-400",
+        "5e-1",
+        "1.5",
+        "-0.1",
+        "1e-99999999999999999999",
+    ] {
+        assert_eq!(n(text), Err(Class::WrongType), "{text}");
+    }
+    for text in [
+        "9007199254740992.0",
+        "9007199254740993.0",
+        "-9007199254740993.0",
+        "12345678901234567.0",
+        "1e18",
+        "1e30",
+        "1e99999999999999999999",
+        "9223372036854775808",
+        "-9223372036854775809",
+    ] {
+        assert_eq!(n(text), Err(Class::OutOfRange), "{text}");
+    }
+}
+
+#[test]
+fn doubles_are_read_to_the_last_bit() {
+    let x = |text: &str| {
+        let mut decoder = decoder();
+        decoder.decode(format!(r#"{{"id":"a","x":{text}}}"#).as_bytes()).map_err(|r| r.class)?;
+        Ok(rows(&mut decoder)["x"].as_primitive::<Float64Type>().value(0).to_bits())
+    };
+    let mut random = rand_pcg::Pcg64::seed_from_u64(2);
+    for _ in 0..3_000 {
+        let digits: u64 = random.random_range(10_u64.pow(16)..10_u64.pow(17));
+        let exponent: i32 = random.random_range(-330..290);
+        for text in [format!("{digits}"), format!("0.{digits}"), format!("-{digits}e{exponent}")] {
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(x(&text), Ok(expected.to_bits()), "{text}");
+        }
+    }
+    for (text, expected) in [
+        ("-0", -0.0),
+        ("-0.0", -0.0),
+        ("0", 0.0),
+        ("5e-324", f64::from_bits(1)),
+        ("2.2250738585072011e-308", 2.225_073_858_507_201_1e-308),
+        ("1.7976931348623157e308", f64::MAX),
+        ("10000000000000000000", 1e19),
+        ("123456789012345678901234567890", 123_456_789_012_345_678_901_234_567_890.0),
+        ("9007199254740993", 9_007_199_254_740_992.0),
+        ("1e-400", 0.0),
+    ] {
+        assert_eq!(x(text), Ok(f64::to_bits(expected)), "{text}");
+    }
+    for text in ["1e309", "-1e309", "1.7976931348623159e308", "9".repeat(400).as_str()] {
+        assert_eq!(x(text), Err(Class::OutOfRange), "{text}");
+    }
 }
 
 /// Mutates records at random: we take or refuse exactly what `serde_json` takes or refuses, as

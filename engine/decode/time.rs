@@ -38,7 +38,8 @@ pub(super) fn date_days(text: &[u8]) -> Option<i32> {
     }
     let year = two(text, 0)? * 100 + two(text, 2)?;
     let (month, day) = (two(text, 5)?, two(text, 8)?);
-    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+    // SQL, Python and other readers of the table know no year 0.
+    if year < 1 || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
         return None;
     }
     // Counts from March, so that a leap day is the last day of its year.
@@ -48,6 +49,15 @@ pub(super) fn date_days(text: &[u8]) -> Option<i32> {
     let day_of_year = (153 * m + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     i32::try_from(era * 146_097 + day_of_era - 719_468).ok()
+}
+
+/// Whether a text that is no time or day here would be one of a year before 0001 or after 9999.
+pub(super) fn is_far(text: &[u8]) -> bool {
+    let unsigned = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
+    let digits = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (year, rest) = unsigned.split_at(digits);
+    let is_far = year.len() > 4 || year == b"0000" || unsigned.len() < text.len();
+    is_far && year.len() >= 4 && rest.len() >= 6 && rest[0] == b'-' && rest[3] == b'-'
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -103,6 +113,24 @@ mod tests {
             "+026-03-01T12:00:00Z",
         ] {
             assert_eq!(timestamp_us(text.as_bytes()), None, "{text}");
+            assert!(!is_far(text.as_bytes()), "{text}");
         }
+    }
+
+    #[test]
+    fn years_before_0001_and_after_9999_are_far() {
+        for text in [
+            "0000-01-01",
+            "0000-12-31T23:59:59.999999Z",
+            "-0001-06-01",
+            "+10000-01-01T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "294247-01-10T04:00:54.775807Z",
+        ] {
+            let text = text.as_bytes();
+            assert!(is_far(text) && timestamp_us(text).is_none() && date_days(text).is_none());
+        }
+        assert_eq!(date_days(b"0001-01-01"), Some(-719_162));
+        assert_eq!(date_days(b"9999-12-31"), Some(2_932_896));
     }
 }

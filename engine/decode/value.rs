@@ -2,7 +2,8 @@
 
 use super::column::Values;
 use super::cursor::{Cursor, Number, Text};
-use super::{Class, Reject, plan};
+use super::persons::{Cleaned, Persons};
+use super::{Class, Reject, plan, time};
 use crate::contract::Type;
 use crate::pseudonym::Pseudonyms;
 
@@ -13,6 +14,7 @@ pub(super) fn push_string(
     scratch: &[u8],
     pseudonyms: Option<&mut Pseudonyms>,
     reject_empty: bool,
+    persons: &Persons,
 ) -> Result<(), Reject> {
     let bytes = text.bytes(scratch);
     if let Type::Text { max: Some(max) } = leaf.data_type {
@@ -34,31 +36,114 @@ pub(super) fn push_string(
         (Some(domain), Some(pseudonyms)) => {
             leaf.column.push_text(row, pseudonyms.of(domain, bytes).as_bytes());
         }
+        // A text that is JSON is looked into like a JSON column.
+        _ if persons.may_be_in(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            match persons.clean_text(&text) {
+                Cleaned::Same => leaf.column.push_text(row, bytes),
+                Cleaned::Changed(cleaned) => leaf.column.push_text(row, &cleaned),
+                Cleaned::Emptied => {}
+            }
+        }
         _ => leaf.column.push_text(row, bytes),
     }
     Ok(())
 }
 
-pub(super) fn integer(path: &str, number: Number) -> Result<i64, Reject> {
-    // 2^53: beyond it a float no longer says which integer it is.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match number {
-        Number::Int(value) => Ok(value),
-        #[allow(clippy::cast_possible_truncation, reason = "it is a whole number below 2^53")]
-        Number::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT => Ok(value as i64),
-        Number::Float(value) if value.fract() == 0.0 => Err(out_of_range(path, "64 bits")),
-        Number::Float(_) => Err(not_a(path, "whole number")),
-        Number::Huge => Err(out_of_range(path, "64 bits")),
+/// Takes a JSON value as its text; `null` is no value.
+pub(super) fn push_json(leaf: &mut plan::Leaf, row: u32, json: &[u8], persons: &Persons) {
+    match persons.clean(json) {
+        Cleaned::Same => leaf.column.push_text(row, json),
+        Cleaned::Changed(cleaned) if cleaned != b"null" => leaf.column.push_text(row, &cleaned),
+        Cleaned::Changed(_) | Cleaned::Emptied => {}
     }
 }
 
-pub(super) fn double(path: &str, number: Number) -> Result<f64, Reject> {
-    match number {
-        #[allow(clippy::cast_precision_loss, reason = "a DOUBLE column holds doubles")]
-        Number::Int(value) => Ok(value as f64),
-        Number::Float(value) => Ok(value),
-        Number::Huge => Err(out_of_range(path, "a double")),
+/// 2^53: from here on a double no longer says which integer it is.
+const EXACT: i64 = 1 << 53;
+
+/// The integer that a number is, decided from its digits and not from a double.
+///
+/// A fraction or an exponent is how doubles are printed, so from 2^53 on such a number may be the
+/// rounded neighbour of the one that was meant: it is refused.
+pub(super) fn integer(path: &str, number: Number<'_>) -> Result<i64, Reject> {
+    let text = match number {
+        Number::Int(value) => return Ok(value),
+        Number::Text(text) => text,
+    };
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (digits, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_start_matches('0');
+    let significant = significant.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
     }
+    // An exponent beyond 64 bits is as good as one that no digits make up for.
+    let beyond = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+    let exponent: i64 = exponent.parse().unwrap_or(beyond).clamp(i64::MIN / 2, i64::MAX / 2);
+    let zeros = digits.len() - digits.trim_end_matches('0').len();
+    let zeros = exponent + signed(zeros) - signed(fraction.len());
+    if zeros < 0 {
+        return Err(not_a(path, "whole number"));
+    }
+    if whole.len() == text.len() - usize::from(is_negative) {
+        return Err(out_of_range(path, "64 bits"));
+    }
+    let value = u32::try_from(zeros).ok().and_then(|zeros| 10_i64.checked_pow(zeros));
+    let value = value.and_then(|power| significant.parse::<i64>().ok()?.checked_mul(power));
+    match value {
+        Some(value) if value < EXACT => Ok(if is_negative { -value } else { value }),
+        _ => Err(Reject::new(
+            Class::OutOfRange,
+            format!(
+                "`{path}` has a fraction or an exponent, and is too large to be surely exact: whole numbers from 2^53 on are written without"
+            ),
+        )),
+    }
+}
+
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX / 4)
+}
+
+/// The double next to a number, to the last bit; none is next to what is beyond all of them.
+pub(super) fn double(path: &str, number: Number<'_>) -> Result<f64, Reject> {
+    let value: f64 = match number {
+        #[allow(clippy::cast_precision_loss, reason = "a DOUBLE column holds doubles")]
+        Number::Int(value) => value as f64,
+        Number::Text(text) => text.parse().unwrap_or(f64::INFINITY),
+    };
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(path, "a double")) }
+}
+
+/// Refuses NaN and infinity where a number is wanted. JSON has none: they come as words, bare as
+/// some producers write them, or in quotes, as rows of CSV and Parquet come.
+#[inline]
+pub(super) fn finite(path: &str, cursor: &Cursor<'_>) -> Result<(), Reject> {
+    match cursor.peek() {
+        Some(b'0'..=b'9') | None => Ok(()),
+        Some(_) if !is_no_number(&cursor.bytes[cursor.at..]) => Ok(()),
+        Some(_) => Err(Reject::new(
+            Class::OutOfRange,
+            format!("`{path}` is NaN or infinite: no column takes that"),
+        )),
+    }
+}
+
+fn is_no_number(text: &[u8]) -> bool {
+    let quoted = text.strip_prefix(b"\"");
+    let text = quoted.unwrap_or(text);
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let length = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (word, behind) = text.split_at(length);
+    let is_ended = quoted.is_none() || behind.starts_with(b"\"");
+    is_ended
+        && ["nan", "inf", "infinity"].iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 pub(super) fn wanted(values: &Values) -> &'static str {
@@ -69,6 +154,15 @@ pub(super) fn wanted(values: &Values) -> &'static str {
         Values::Timestamp(_) => "a timestamp",
         Values::Date(_) => "a date",
         Values::Text(..) => "a string",
+    }
+}
+
+/// Why a time or a day was not taken.
+pub(super) fn not_a_time(path: &str, text: &[u8], what: &str) -> Reject {
+    if time::is_far(text) {
+        out_of_range(path, "the years 0001 to 9999")
+    } else {
+        not_a(path, what)
     }
 }
 

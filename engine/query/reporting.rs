@@ -1,8 +1,11 @@
 //! `reporting_date(timestamp)`: the day of a moment in the reporting time zone.
+//!
+//! Its days are those from 0001-01-01 to 9999-12-31, in every zone: the moments that stand for "always"
+//! and "never" lie at the ends, and no reader of the tables knows a year 0 or 10000.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, NaiveDate};
 use chrono_tz::Tz;
 use datafusion::arrow::array::{AsArray, Date32Array};
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
@@ -45,19 +48,31 @@ impl ScalarUDFImpl for ReportingDate {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let moments = arrays[0].as_primitive::<TimestampMicrosecondType>();
-        let days: Date32Array =
-            moments.iter().map(|us| us.and_then(|us| day(us, self.tz))).collect();
+        let days: Date32Array = moments.iter().map(|us| us.map(|us| day(us, self.tz))).collect();
         Ok(ColumnarValue::Array(Arc::new(days)))
     }
 }
 
-/// Days since 1970 of the day that `us` falls on in `tz`.
-fn day(us: i64, tz: Tz) -> Option<i32> {
-    if tz == Tz::UTC {
-        return i32::try_from(us.div_euclid(86_400_000_000)).ok();
-    }
-    let moment = DateTime::from_timestamp_micros(us)?;
-    Some(moment.with_timezone(&tz).date_naive().num_days_from_ce() - EPOCH_DAYS)
+/// The first day, 0001-01-01, and the last, 9999-12-31, in days since 1970.
+const FIRST: i32 = 1 - EPOCH_DAYS;
+const LAST: i32 = 2_932_896;
+const US_PER_DAY: i64 = 86_400_000_000;
+
+/// Days since 1970 of the day that `us` falls on in `tz`, no earlier than the first and no later
+/// than the last day.
+fn day(us: i64, tz: Tz) -> i32 {
+    let day = us.div_euclid(US_PER_DAY).clamp(i64::from(FIRST) - 1, i64::from(LAST) + 1);
+    let day = i32::try_from(day).unwrap_or(LAST);
+    let is_known = (FIRST..=LAST).contains(&day) && tz != Tz::UTC;
+    let local = match DateTime::from_timestamp_micros(us).filter(|_| is_known) {
+        Some(moment) => local_day(moment.with_timezone(&tz).date_naive()),
+        None => day,
+    };
+    local.clamp(FIRST, LAST)
+}
+
+fn local_day(date: NaiveDate) -> i32 {
+    date.num_days_from_ce() - EPOCH_DAYS
 }
 
 #[cfg(test)]
@@ -67,9 +82,29 @@ mod tests {
     #[test]
     fn a_day_begins_at_local_midnight() {
         let us = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
-        let utc = day(us("2026-03-01T23:30:00Z"), Tz::UTC).unwrap();
-        assert_eq!(day(us("2026-03-01T23:30:00Z"), Tz::Europe__Paris), Some(utc + 1));
-        assert_eq!(day(us("2026-03-01T07:59:59Z"), Tz::America__Los_Angeles), Some(utc - 1));
-        assert_eq!(day(us("1969-12-31T23:59:59Z"), Tz::UTC), Some(-1));
+        let utc = day(us("2026-03-01T23:30:00Z"), Tz::UTC);
+        assert_eq!(day(us("2026-03-01T23:30:00Z"), Tz::Europe__Paris), utc + 1);
+        assert_eq!(day(us("2026-03-01T07:59:59Z"), Tz::America__Los_Angeles), utc - 1);
+        assert_eq!(day(us("1969-12-31T23:59:59Z"), Tz::UTC), -1);
+    }
+
+    #[test]
+    fn days_stay_within_the_years_0001_to_9999_in_every_zone() {
+        let us = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
+        let zones = [Tz::UTC, Tz::Europe__Paris, Tz::Pacific__Kiritimati, Tz::Pacific__Niue];
+        for (moment, expected) in [
+            ("0001-01-01T00:00:00Z", [FIRST; 4]),
+            ("0001-01-01T23:30:00Z", [FIRST; 4]),
+            ("9999-12-31T23:30:00Z", [LAST; 4]),
+            ("9999-12-31T23:59:59.999999Z", [LAST; 4]),
+            ("9999-12-31T03:00:00Z", [LAST, LAST, LAST, LAST - 1]),
+            ("9999-12-30T23:30:00Z", [LAST - 1, LAST, LAST, LAST - 1]),
+        ] {
+            assert_eq!(zones.map(|tz| day(us(moment), tz)), expected, "{moment}");
+        }
+        for tz in zones {
+            assert_eq!((day(i64::MIN, tz), day(i64::MAX, tz)), (FIRST, LAST), "{tz}");
+        }
+        assert_eq!(local_day(NaiveDate::from_ymd_opt(9999, 12, 31).unwrap()), LAST);
     }
 }

@@ -1,0 +1,180 @@
+//! No raw id of a person leaves quarantine's raw bytes, whatever it is wrapped in.
+
+use serde_json::{Value, json};
+
+use crate::support::{Lake, Output, below};
+
+const CONTRACT: &str = "-- One row per order.
+CREATE TABLE bronze.orders (
+    order_id STRING NOT NULL,
+    user_id  STRING,
+    note     STRING,
+    items    JSON,
+    shop     STRUCT<city STRING, staff JSON>,
+    CONSTRAINT note_is_short CHECK (note IS NULL OR character_length(note) < 200)
+)
+TBLPROPERTIES ('lake.source' = 'folder:orders', 'lake.personal' = 'user_id')";
+
+const RAW: &str = "RAW-7f3a@example.com";
+
+fn lake() -> Lake {
+    Lake::with(&[
+        ("lake/bronze/orders.sql", CONTRACT),
+        (
+            "lake/silver/orders.sql",
+            "-- One row per order.\nCREATE TABLE silver.orders (order_id STRING NOT NULL, note STRING, items JSON, staff JSON, rescued STRING)",
+        ),
+        (
+            "sql/silver/orders.sql",
+            "SELECT order_id, note, items, shop['staff'] AS staff, _rescued_data AS rescued FROM bronze.orders",
+        ),
+    ])
+}
+
+/// Asserts that the id is in no row, in no log of a table, and in nothing that was printed.
+#[track_caller]
+fn nowhere(lake: &Lake, outputs: &[Output]) {
+    for table in ["bronze.orders", "silver.orders"] {
+        for row in lake.rows(&format!("SELECT * FROM {table}")) {
+            assert!(!row.to_string().contains("RAW"), "{table}: {row}");
+        }
+    }
+    for row in lake.rows("SELECT source, error_class, error_message FROM bronze.quarantine") {
+        assert!(!row.to_string().contains("RAW"), "{row}");
+    }
+    for path in below(&lake.root()) {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("RAW"), "{}: {text}", path.display());
+        }
+    }
+    for output in outputs {
+        assert!(!output.stdout.contains("RAW") && !output.stderr.contains("RAW"), "{output:?}");
+    }
+}
+
+/// A text as JSON in a string, so many times.
+fn wrapped(value: &Value, times: usize) -> Value {
+    (0..times).fold(value.clone(), |value, _| Value::String(value.to_string()))
+}
+
+/// A record for each way in which a person's id may come.
+fn records() -> Vec<Value> {
+    let person = json!({"sku": "s", "User-ID": RAW, "of": [{"userId": RAW}]});
+    let mut values: Vec<Value> = (0..7).map(|times| wrapped(&person, times)).collect();
+    for text in [
+        format!("{{\"user_id\":\"{RAW}\""),
+        format!("{{'user_id': '{RAW}'}}"),
+        format!("{{\"a\":1}} {{\"user_id\":\"{RAW}\"}}"),
+        format!("[user_id: {RAW}]"),
+    ] {
+        values.push(json!(text));
+    }
+    let deep = format!("{}\"{RAW}\"{}", "[".repeat(200), "]".repeat(200));
+    values.push(json!(format!("{{\"user_id\":{deep}}}")));
+    values.push(json!(deep));
+    let mut records = Vec::new();
+    for (i, value) in values.iter().enumerate() {
+        let note = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        records.push(json!({"order_id": format!("items-{i}"), "items": [value], "k": 1}));
+        records.push(json!({"order_id": format!("staff-{i}"), "shop": {"staff": value}}));
+        records
+            .push(json!({"order_id": format!("new-{i}"), "new": value, "shop": {"new": [value]}}));
+        if note.len() < 200 {
+            records.push(json!({"order_id": format!("note-{i}"), "note": note}));
+        }
+    }
+    records.push(
+        json!({"order_id": "spelled", "USERID": RAW, "user id": RAW, "context.user_id": RAW}),
+    );
+    records
+}
+
+#[test]
+fn an_id_in_json_of_any_kind_reaches_no_table() {
+    let lake = lake();
+    let records = records();
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    lake.land("orders/a.ndjson", (lines.join("\n") + "\n").as_bytes());
+    let run = lake.ok(&["run", "all"]);
+    let n_records = i64::try_from(records.len()).unwrap();
+    assert_eq!(lake.number("SELECT count(*) AS n FROM silver.orders"), n_records);
+    nowhere(&lake, &[run]);
+    let rows = lake.rows("SELECT items FROM bronze.orders WHERE order_id IN ('items-0', 'items-1') ORDER BY order_id");
+    let cleaned = json!({"sku": "s", "of": [{}]});
+    for (row, expected) in rows.iter().zip([json!([cleaned]), json!([cleaned.to_string()])]) {
+        let found: Value = serde_json::from_str(row["items"].as_str().unwrap()).unwrap();
+        let inner = |value: &Value| match value[0].as_str() {
+            Some(text) => serde_json::from_str(text).unwrap(),
+            None => value[0].clone(),
+        };
+        assert_eq!(inner(&found), inner(&expected), "{row}");
+    }
+}
+
+#[test]
+fn an_id_in_a_row_of_csv_reaches_no_table() {
+    let lake = lake();
+    let quoted = format!("\"[{{\"\"sku\"\":\"\"s\"\",\"\"user_id\"\":\"\"{RAW}\"\"}}]\"");
+    let text = format!("order_id,items,note,new,User-ID\no1,{quoted},{quoted},{quoted},{RAW}\n");
+    lake.land("orders/a.csv", text.as_bytes());
+    let run = lake.ok(&["run", "all"]);
+    nowhere(&lake, &[run]);
+    let rows = lake.rows("SELECT items, note FROM bronze.orders");
+    assert_eq!(
+        (rows[0]["items"].as_str(), rows[0]["note"].as_str()),
+        (Some(r#"[{"sku":"s"}]"#), Some(r#"[{"sku":"s"}]"#))
+    );
+}
+
+#[test]
+fn what_names_nobody_stays_as_it_was_sent() {
+    let lake = lake();
+    let note = "[draft] of {something}: user = me";
+    let line = r#"{"order_id":"o1","note":"[draft] of {something}: user = me","items":[ {"sku" : "s","n":1.50} ],"shop":{"staff":"{\"k\": 1}"},"new":{"a":[1e400, "x"]}}"#;
+    lake.land("orders/a.ndjson", format!("{line}\n").as_bytes());
+    lake.ok(&["run", "all"]);
+    let rows = lake.rows("SELECT * FROM silver.orders");
+    assert_eq!(rows[0]["note"], note);
+    assert_eq!(rows[0]["items"], r#"[ {"sku" : "s","n":1.50} ]"#);
+    assert_eq!(rows[0]["staff"], r#""{\"k\": 1}""#);
+    assert_eq!(rows[0]["rescued"], r#"{"new":{"a":[1e400, "x"]}}"#);
+}
+
+#[test]
+fn messages_of_faults_and_checks_say_no_value() {
+    let lake = lake();
+    let check = CONTRACT.replace("character_length(note) < 200", "CAST(note AS BIGINT) > 0");
+    lake.file("lake/bronze/orders.sql", &check);
+    let lines = [
+        json!({"order_id": "good", "note": "5"}),
+        json!({"order_id": "text", "note": RAW}),
+        json!({"order_id": "zero", "note": "0"}),
+        json!({"order_id": {"x": RAW}}),
+        json!({"order_id": "type", "shop": RAW}),
+        json!({"note": RAW}),
+    ];
+    let mut lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    lines.push(format!("{{\"order_id\":\"{RAW}\",\"order_id\":\"{RAW}\"}}"));
+    lines.push(format!("{{\"{RAW}\":\"{RAW}\" {RAW}"));
+    lake.land("orders/a.ndjson", (lines.join("\n") + "\n").as_bytes());
+    let run = lake.ok(&["run", "all", "-v"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.orders"), 1);
+    let rows =
+        lake.rows("SELECT error_class, error_message FROM bronze.quarantine ORDER BY position");
+    let classes: Vec<&str> = rows.iter().map(|row| row["error_class"].as_str().unwrap()).collect();
+    let expected = [
+        "check_failed",
+        "check_failed",
+        "wrong_type",
+        "wrong_type",
+        "missing_field",
+        "duplicate_field",
+        "not_json",
+    ];
+    assert_eq!(classes, expected);
+    assert_eq!(rows[0]["error_message"], "check `note_is_short` cannot be computed");
+    assert_eq!(rows[1]["error_message"], "check `note_is_short` is false");
+    let list = lake.ok(&["quarantine", "list"]);
+    nowhere(&lake, &[run, list]);
+}
