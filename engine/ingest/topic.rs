@@ -50,7 +50,10 @@ pub(super) async fn ingest_topic(
     let (mut lost, mut again) = (0, 0);
     loop {
         let batches = total.batches;
-        let round = topic.round(feed, total).await;
+        let round = match topic.round(feed, total).await {
+            Ok(Round::Silent(error)) => Ok(Round::Silent(topic.named(error))),
+            round => round.map_err(|error| topic.named(error)),
+        };
         if total.batches > batches {
             (lost, again) = (0, 0);
         }
@@ -172,6 +175,12 @@ impl TopicJob<'_> {
         feed.quarantine = Some(quarantine);
         feed.is_read = true;
         Ok(Round::Finished)
+    }
+
+    /// What the client says of its topic, with the table that reads it.
+    fn named(&self, error: Error) -> Error {
+        let is_client = error.to_string().starts_with(&self.source.to_string());
+        if is_client { error.at(&self.job.contract.name) } else { error }
     }
 
     fn stalled(&self) -> Error {

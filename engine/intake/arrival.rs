@@ -106,3 +106,41 @@ fn headers(records: &[Record], bytes: &[u8], decoder: &Decoder) -> ArrayRef {
 pub(super) fn part<'a>(bytes: &'a [u8], range: Option<&Range<usize>>) -> Option<&'a [u8]> {
     bytes.get(range?.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{Array, AsArray};
+
+    use super::*;
+    use crate::contract::{TableName, parse};
+
+    fn keys(properties: &str, pseudonyms: Option<&Pseudonyms>) -> Vec<Option<String>> {
+        let text = format!(
+            "-- One row is a record.\nCREATE TABLE bronze.t (user_id STRING COMMENT 'who') TBLPROPERTIES ('lake.source' = 'kafka:t'{properties});"
+        );
+        let contract = parse(&TableName::new("bronze", "t"), "t.sql", &text).unwrap();
+        let bytes = b"alice\xff\x00";
+        let records = [Some(0..5), Some(5..7), Some(3..3), None]
+            .map(|key| Record { key, ..Record::default() });
+        let column = Arrival::new(&contract, pseudonyms).keys(&records, bytes);
+        let column = column.as_string::<i32>();
+        (0..column.len())
+            .map(|row| column.is_valid(row).then(|| column.value(row).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_key_is_text_or_base64_and_a_pseudonym_where_it_names_a_person() {
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(keys("", None), [text("alice"), text("/wA="), text(""), None]);
+        let mut pseudonyms = Pseudonyms::new(&[7; 32]);
+        let domain = pseudonyms.domain("user_id");
+        let alice = pseudonyms.of(domain, b"alice").to_owned();
+        let bytes = pseudonyms.of(domain, b"\xff\x00").to_owned();
+        let personal = ", 'lake.personal' = 'user_id, _key = user_id'";
+        assert_eq!(keys(personal, Some(&pseudonyms)), [Some(alice), Some(bytes), None, None]);
+        // Another column is personal, the key is not.
+        let other = keys(", 'lake.personal' = 'user_id'", Some(&pseudonyms));
+        assert_eq!(other[0], text("alice"));
+    }
+}
