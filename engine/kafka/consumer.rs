@@ -268,8 +268,9 @@ impl Consumer {
     ) -> Result<Reached> {
         self.refresh_token()?;
         let place = origin.source.to_string();
+        let topic = origin.topic.clone().unwrap_or_default();
         let mut progress = Progress::new(batch, &self.next, origin);
-        let (mut heard, mut passed) = (Instant::now(), None);
+        let (mut heard, mut passed, mut is_asked) = (Instant::now(), None, false);
         let outcome = loop {
             if progress.n_open == 0 {
                 break Outcome::Ended;
@@ -290,16 +291,18 @@ impl Consumer {
                 }
             }
             if n > 0 {
-                (heard, passed) = (Instant::now(), None);
+                (heard, passed, is_asked) = (Instant::now(), None, false);
             } else if passed.is_none() {
                 passed = Some(self.base.position().ok());
             } else if heard.elapsed() > self.timeout {
                 // The client passes over aborted records without a word.
                 let at = Some(self.base.position().ok());
-                if at == passed {
+                // While it unpacks a large batch the client says nothing, and neither does it hear
+                // an answer: one that comes now is worth another wait.
+                if at == passed && (is_asked || !self.answers(&topic, progress.open(), &stop)) {
                     break Outcome::Stalled;
                 }
-                (heard, passed) = (Instant::now(), at);
+                (heard, passed, is_asked) = (Instant::now(), at, at == passed);
             }
             if !is_taken {
                 break Outcome::Cut;
@@ -308,6 +311,18 @@ impl Consumer {
         progress.send(&mut send);
         self.next.clone_from(&progress.next);
         Ok(Reached { next: progress.next, bytes: progress.bytes, outcome })
+    }
+
+    /// Whether the broker of a partition answers in time.
+    fn answers(&self, topic: &str, partition: i32, stop: &impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + self.timeout;
+        while Instant::now() < deadline && !stop() {
+            let slice = self.timeout.min(Duration::from_secs(1));
+            if self.base.fetch_watermarks(topic, partition, slice).is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Closes the connection. That may wait for brokers which do not answer: not on a thread of the

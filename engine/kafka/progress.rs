@@ -166,6 +166,12 @@ impl<'a> Progress<'a> {
         start..self.buffer.len()
     }
 
+    /// A partition that is not at its end.
+    pub(super) fn open(&self) -> i32 {
+        let mut ranges = (0..).zip(self.next.iter().zip(&self.batch.ranges));
+        ranges.find(|(_, (next, range))| **next < range.end).map_or(0, |(partition, _)| partition)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.buffer.len() >= CHUNK_BYTES || self.records.len() >= CHUNK_RECORDS
     }

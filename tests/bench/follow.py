@@ -22,6 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 BROKER = os.path.join(os.path.dirname(HERE), "kafka", "broker")
 SOURCE = re.compile(r"'lake\.source'\s*=\s*'[^']*'")
+# A busy machine is no reason to take the broker for dead.
+SESSION = "broker.session.timeout.ms=60000"
 PATIENCE_SECONDS = 120
 
 
@@ -63,7 +65,7 @@ def main():
     lake = os.path.abspath(options.lake)
     with tempfile.TemporaryDirectory() as work:
         started = subprocess.run(
-            [BROKER, "start", f"{work}/kafka", "--with", str(os.getpid())], capture_output=True, text=True, check=True
+            [BROKER, "start", f"{work}/kafka", "--with", str(os.getpid()), SESSION], capture_output=True, text=True, check=True
         )
         place = os.path.join(work, "project")
         os.makedirs(place)
