@@ -321,6 +321,7 @@ impl Consumer {
             if self.base.fetch_watermarks(topic, partition, slice).is_ok() {
                 return true;
             }
+            std::thread::sleep(SLICE_MIN);
         }
         false
     }
