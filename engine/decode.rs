@@ -29,7 +29,8 @@ use column::{Column, Values};
 use cursor::{Cursor, DEPTH_MAX};
 use plan::{Child, Plan};
 use value::{
-    double, finite, integer, not_a_time, out_of_range, push_json, push_string, wanted, wrong_type,
+    date, double, finite, integer, out_of_range, push_json, push_string, timestamp, wanted,
+    wrong_type,
 };
 
 /// Why a record was not taken, as quarantine sorts them.
@@ -308,10 +309,10 @@ impl Decoder {
 
     fn leaf(&mut self, index: usize, cursor: &mut Cursor<'_>, depth: u32) -> Result<(), Reject> {
         let leaf = &mut self.plan.leaves[index];
-        if leaf.is_number {
+        let first = cursor.peek();
+        if leaf.is_number && !matches!(first, Some(b'0'..=b'9')) {
             finite(&leaf.path, cursor)?;
         }
-        let first = cursor.peek();
         if first == Some(b'n') {
             return cursor.literal("null");
         }
@@ -356,18 +357,11 @@ impl Decoder {
             }
             (Values::Timestamp(values), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
-                let text = text.bytes(&self.scratch);
-                values.push(time::timestamp_us(text).ok_or_else(|| {
-                    not_a_time(&leaf.path, text, "timestamp, as in 2026-03-01T12:00:05.000Z")
-                })?);
+                values.push(timestamp(&leaf.path, text.bytes(&self.scratch))?);
             }
             (Values::Date(values), Some(b'"')) => {
                 let text = cursor.string(&mut self.scratch)?;
-                let text = text.bytes(&self.scratch);
-                values.push(
-                    time::date_days(text)
-                        .ok_or_else(|| not_a_time(&leaf.path, text, "date, as in 2026-03-01"))?,
-                );
+                values.push(date(&leaf.path, text.bytes(&self.scratch))?);
             }
             (values, _) => {
                 let wanted = wanted(values);

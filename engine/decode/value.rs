@@ -37,17 +37,19 @@ pub(super) fn push_string(
             leaf.column.push_text(row, pseudonyms.of(domain, bytes).as_bytes());
         }
         // A text that is JSON is looked into like a JSON column.
-        _ if persons.may_be_in(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            match persons.clean_text(&text) {
-                Cleaned::Same => leaf.column.push_text(row, bytes),
-                Cleaned::Changed(cleaned) => leaf.column.push_text(row, &cleaned),
-                Cleaned::Emptied => {}
-            }
-        }
+        _ if persons.may_be_in(bytes) => push_cleaned(leaf, row, bytes, persons),
         _ => leaf.column.push_text(row, bytes),
     }
     Ok(())
+}
+
+#[cold]
+fn push_cleaned(leaf: &mut plan::Leaf, row: u32, text: &[u8], persons: &Persons) {
+    match persons.clean_text(&String::from_utf8_lossy(text)) {
+        Cleaned::Same => leaf.column.push_text(row, text),
+        Cleaned::Changed(cleaned) => leaf.column.push_text(row, &cleaned),
+        Cleaned::Emptied => {}
+    }
 }
 
 /// Takes a JSON value as its text; `null` is no value.
@@ -62,15 +64,22 @@ pub(super) fn push_json(leaf: &mut plan::Leaf, row: u32, json: &[u8], persons: &
 /// 2^53: from here on a double no longer says which integer it is.
 const EXACT: i64 = 1 << 53;
 
-/// The integer that a number is, decided from its digits and not from a double.
+/// The integer that a number is.
+#[inline]
+pub(super) fn integer(path: &str, number: Number<'_>) -> Result<i64, Reject> {
+    match number {
+        Number::Int(value) => Ok(value),
+        Number::Text(text) => integer_of(path, text),
+    }
+}
+
+/// The integer that a number with a fraction or an exponent is, decided from its digits and not
+/// from a double.
 ///
 /// A fraction or an exponent is how doubles are printed, so from 2^53 on such a number may be the
 /// rounded neighbour of the one that was meant: it is refused.
-pub(super) fn integer(path: &str, number: Number<'_>) -> Result<i64, Reject> {
-    let text = match number {
-        Number::Int(value) => return Ok(value),
-        Number::Text(text) => text,
-    };
+#[cold]
+fn integer_of(path: &str, text: &str) -> Result<i64, Reject> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text),
@@ -123,16 +132,13 @@ pub(super) fn double(path: &str, number: Number<'_>) -> Result<f64, Reject> {
 
 /// Refuses NaN and infinity where a number is wanted. JSON has none: they come as words, bare as
 /// some producers write them, or in quotes, as rows of CSV and Parquet come.
-#[inline]
+#[cold]
 pub(super) fn finite(path: &str, cursor: &Cursor<'_>) -> Result<(), Reject> {
-    match cursor.peek() {
-        Some(b'0'..=b'9') | None => Ok(()),
-        Some(_) if !is_no_number(&cursor.bytes[cursor.at..]) => Ok(()),
-        Some(_) => Err(Reject::new(
-            Class::OutOfRange,
-            format!("`{path}` is NaN or infinite: no column takes that"),
-        )),
+    if is_no_number(&cursor.bytes[cursor.at..]) {
+        let message = format!("`{path}` is NaN or infinite: no column takes that");
+        return Err(Reject::new(Class::OutOfRange, message));
     }
+    Ok(())
 }
 
 fn is_no_number(text: &[u8]) -> bool {
@@ -157,8 +163,18 @@ pub(super) fn wanted(values: &Values) -> &'static str {
     }
 }
 
-/// Why a time or a day was not taken.
-pub(super) fn not_a_time(path: &str, text: &[u8], what: &str) -> Reject {
+/// Microseconds since 1970.
+pub(super) fn timestamp(path: &str, text: &[u8]) -> Result<i64, Reject> {
+    let us = time::timestamp_us(text);
+    us.ok_or_else(|| not_a_time(path, text, "timestamp, as in 2026-03-01T12:00:05.000Z"))
+}
+
+/// Days since 1970.
+pub(super) fn date(path: &str, text: &[u8]) -> Result<i32, Reject> {
+    time::date_days(text).ok_or_else(|| not_a_time(path, text, "date, as in 2026-03-01"))
+}
+
+fn not_a_time(path: &str, text: &[u8], what: &str) -> Reject {
     if time::is_far(text) {
         out_of_range(path, "the years 0001 to 9999")
     } else {
@@ -170,7 +186,7 @@ pub(super) fn out_of_range(path: &str, limit: &str) -> Reject {
     Reject::new(Class::OutOfRange, format!("`{path}` does not fit {limit}"))
 }
 
-pub(super) fn not_a(path: &str, what: &str) -> Reject {
+fn not_a(path: &str, what: &str) -> Reject {
     Reject::new(Class::WrongType, format!("`{path}` is not a {what}"))
 }
 

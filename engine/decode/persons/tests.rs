@@ -48,7 +48,7 @@ fn a_name_is_known_in_every_spelling() {
     ] {
         assert!(persons().names(name), "{name}");
     }
-    for name in ["user", "id", "user_ids", "my_user_id", "video_id", "emails", "", ".", "useridx"] {
+    for name in ["user", "id", "user_ids", "my_user_id", "order_id", "emails", "", ".", "useridx"] {
         assert!(!persons().names(name), "{name}");
     }
 }
