@@ -1,10 +1,12 @@
 //! `lake check`: plans every model against the contracts, reading no rows, and finds all mistakes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Schema};
 
-use crate::contract::{Contract, TableName, sql_type};
+use crate::contract::{Contract, TableName, functions_of, is_plain, sql_type};
 use crate::decode::Decoder;
 use crate::error::Result;
 use crate::mistake::{Files, Mistake};
@@ -33,8 +35,14 @@ pub struct Checked {
 pub async fn check(files: Files, reporting_tz: chrono_tz::Tz) -> Result<Checked> {
     let (project, mistakes) = Project::parse(files);
     let query = Query::new(&Limits::planning(reporting_tz))?;
-    let mut checker =
-        Checker { project: &project, query, mistakes, broken: BTreeSet::new(), drafts: Vec::new() };
+    let mut checker = Checker {
+        project: &project,
+        query,
+        mistakes,
+        broken: BTreeSet::new(),
+        drafts: Vec::new(),
+        stored_views: project.stored_views(),
+    };
     checker.contracts()?;
     for name in &project.order {
         checker.model(&project.models[name]).await?;
@@ -55,6 +63,8 @@ struct Checker<'a> {
     /// Tables whose schema is unknown: models that read them are not judged.
     broken: BTreeSet<TableName>,
     drafts: Vec<(String, String)>,
+    /// Views that stored models read, and one such model for each.
+    stored_views: BTreeMap<TableName, TableName>,
 }
 
 impl Checker<'_> {
@@ -63,10 +73,7 @@ impl Checker<'_> {
         self.query.register_empty(&own.name, own.schema())?;
         for contract in self.project.contracts.values() {
             self.query.register_empty(&contract.name, contract.schema())?;
-            if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query)
-            {
-                self.mistakes.extend(mistakes);
-            }
+            self.row_checks(contract);
             if !contract.sources.is_empty()
                 && let Err(error) = Decoder::new(contract, Some(Pseudonyms::new(&[0; 32])))
             {
@@ -93,11 +100,75 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// A check says of one row, whenever it is looked at, whether it is right.
+    fn row_checks(&mut self, contract: &Contract) {
+        let before = self.mistakes.len();
+        for check in &contract.checks {
+            for function in functions_of(&check.expression) {
+                let (why, hint) = if !self.query.is_steady(&function) {
+                    (
+                        "gives something else at every run",
+                        "compare with a column or with a fixed time",
+                    )
+                } else if self.query.is_of_many_rows(&function) {
+                    (
+                        "looks at many rows",
+                        "write it as a set check, into [check] of the model's header",
+                    )
+                } else {
+                    continue;
+                };
+                let message = format!("check `{}`: {function}() {why}", check.name);
+                let mistake = Mistake::new(&contract.file, message).span(check.span.clone());
+                self.mistakes.push(mistake.hint(hint));
+            }
+        }
+        if self.mistakes.len() > before {
+            return;
+        }
+        if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query) {
+            self.mistakes.extend(mistakes);
+            return;
+        }
+        // What cannot be computed without any row cannot be computed for one.
+        let nobody = RecordBatch::new_empty(contract.schema());
+        for check in &contract.checks {
+            let value = self
+                .query
+                .expression(&contract.schema(), &check.expression)
+                .and_then(|expression| expression.evaluate(&nobody));
+            if let Err(cause) = value {
+                let mut mistake = explain(&contract.file, self.text(&contract.file), &cause);
+                mistake.message = format!("check `{}`: {}", check.name, mistake.message);
+                self.mistakes.push(mistake.span(check.span.clone()));
+            }
+        }
+    }
+
+    /// What is stored follows from the inputs alone: it would be out of date at once otherwise, and
+    /// a second run on the same data would give other rows.
+    fn steady(&mut self, model: &Model) {
+        let reader = match (model.refresh, self.stored_views.get(&model.name)) {
+            (Refresh::View, None) => return,
+            (Refresh::View, Some(reader)) => format!("; {reader} reads this view and is stored"),
+            _ => String::new(),
+        };
+        for (function, place) in &model.functions {
+            if !self.query.is_steady(function) {
+                let message = format!("{function}() gives something else at every run{reader}");
+                self.mistakes.push(Mistake::new(&model.file, message).span(place.clone()).hint(
+                    "read a time from the records; what depends on the clock belongs into a view that no stored model reads",
+                ));
+            }
+        }
+    }
+
     fn text(&self, file: &str) -> &str {
         self.project.files.get(file).map_or("", String::as_str)
     }
 
     async fn model(&mut self, model: &Model) -> Result<()> {
+        self.steady(model);
         let unknown = |input: &TableName| self.broken.contains(input) || !self.project.knows(input);
         if model.inputs.iter().any(unknown) {
             self.broken.insert(model.name.clone());
@@ -112,8 +183,8 @@ impl Checker<'_> {
             }
         };
         let schema = frame.schema().as_arrow().clone();
-        // Optimising finds what planning alone does not, such as types that cannot be compared.
-        if let Err(cause) = frame.clone().into_optimized_plan() {
+        // Only a plan that could run has types that can be compared, and subqueries where they may be.
+        if let Err(cause) = self.query.can_run(frame.clone()).await {
             self.mistakes.push(explain(&model.file, &model.text, &cause));
         }
         match self.project.contracts.get(&model.name) {
@@ -123,10 +194,10 @@ impl Checker<'_> {
             Some(contract) => self.fits(model, contract, &schema),
             None => {
                 let path = format!("lake/{}/{}.sql", model.name.layer, model.name.table);
-                if !self.project.files.contains_key(&path) {
+                if !self.project.files.contains_key(&path) && self.names(model, &schema) {
                     self.drafts.push((path, draft(model, &schema)));
                 }
-                self.query.register_empty(&model.name, std::sync::Arc::new(schema.clone()))?;
+                self.query.register_empty(&model.name, Arc::new(schema.clone()))?;
             }
         }
         self.set_checks(model, &schema).await
@@ -147,24 +218,68 @@ impl Checker<'_> {
         );
     }
 
+    /// Whether a contract may name the columns of a query.
+    fn names(&mut self, model: &Model, schema: &Schema) -> bool {
+        let odd: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .filter(|name| !is_plain(name))
+            .collect();
+        for name in &odd {
+            self.mistakes.push(
+                Mistake::new(
+                    &model.file,
+                    format!("the query's column `{name}` is not in snake_case"),
+                )
+                .hint("name it with AS"),
+            );
+        }
+        odd.is_empty()
+    }
+
     async fn set_checks(&mut self, model: &Model, schema: &Schema) -> Result<()> {
         if model.checks.is_empty() {
             return Ok(());
         }
-        let this = datafusion::datasource::MemTable::try_new(
-            std::sync::Arc::new(schema.clone()),
-            vec![vec![]],
-        );
+        // The rows that are committed have the contract's types, not the query's.
+        let contract = self.project.contracts.get(&model.name);
+        let rows = contract.map_or_else(|| Arc::new(schema.clone()), Contract::schema);
+        let this = datafusion::datasource::MemTable::try_new(rows, vec![vec![]]);
         let this =
             this.map_err(|cause| crate::error::Error::internal("no empty table").caused_by(cause))?;
-        self.query.register_this(std::sync::Arc::new(this))?;
+        self.query.register_this(Arc::new(this))?;
         for check in &model.checks {
             let sql = format!("SELECT {}", check.expression);
-            if let Err(cause) = self.query.plan(&sql).await {
-                let mut mistake = explain(&model.file, &sql, &cause);
-                mistake.message = format!("check `{}`: {}", check.name, mistake.message);
-                self.mistakes.push(mistake.span(check.span.clone()));
-            }
+            let planned = match self.query.plan(&sql).await {
+                Ok(frame) => Ok(frame.schema().field(0).data_type().clone()),
+                Err(cause) => Err(cause),
+            };
+            let planned = match planned {
+                Ok(DataType::Boolean) => match self.query.plan(&check.broken_sql()).await {
+                    Ok(frame) => self.query.can_run(frame).await.map(|()| DataType::Boolean),
+                    Err(cause) => Err(cause),
+                },
+                other => other,
+            };
+            let mistake = match planned {
+                Ok(DataType::Boolean) => continue,
+                Ok(data_type) => Mistake::new(
+                    &model.file,
+                    format!(
+                        "check `{}` is {}, not true or false",
+                        check.name,
+                        sql_type(&data_type)
+                    ),
+                )
+                .hint("compare it, as in (SELECT count(*) FROM this WHERE …) = 0"),
+                Err(cause) => {
+                    let mut mistake = explain(&model.file, &sql, &cause);
+                    mistake.message = format!("check `{}`: {}", check.name, mistake.message);
+                    mistake
+                }
+            };
+            self.mistakes.push(mistake.span(check.span.clone()));
         }
         Ok(())
     }

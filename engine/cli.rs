@@ -2,20 +2,21 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use engine::error::{Error, Kind, Result};
-use engine::output;
 use engine::world::Stop;
+use engine::{output, printable};
 
 mod doctor;
 mod init;
 mod load;
+mod panics;
 mod progress;
 mod project;
 mod prompt;
 mod quarantine;
+mod rows;
 mod run;
 mod sql;
 mod status;
@@ -123,6 +124,27 @@ enum Command {
     },
 }
 
+impl Command {
+    /// What prints no rows is not asked for them in a format: whoever reads them would wait.
+    fn refuse_output(&self, output: Output) -> Result<()> {
+        let name = match self {
+            Self::Demo(_) => "lake demo",
+            Self::Init(_) => "lake init",
+            Self::Simulate(_) => "lake simulate",
+            Self::Check(_) => "lake check",
+            Self::Completions { .. } => "lake completions",
+            Self::Quarantine(quarantine) if quarantine.replays() => "lake quarantine replay",
+            Self::Run(run) if run.follows() => "lake run --follow",
+            _ => return Ok(()),
+        };
+        if output == Output::Table {
+            return Ok(());
+        }
+        Err(Error::usage(format!("`{name}` prints no rows, so --output has no effect on it"))
+            .hint("leave --output away"))
+    }
+}
+
 /// Stack of the thread that plans queries: planning calls itself once for every term of a long
 /// expression. Only what is used is ever taken from memory.
 const STACK_BYTES: usize = 1 << 30;
@@ -130,8 +152,18 @@ const STACK_BYTES: usize = 1 << 30;
 /// Runs the command line; the exit code.
 pub(crate) fn main() -> u8 {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run_command_line);
-    // A thread that broke has said why.
-    thread.map_or(70, |thread| thread.join().unwrap_or(70))
+    let ended = thread.map(std::thread::JoinHandle::join);
+    match ended {
+        Ok(Ok(code)) => code,
+        Ok(Err(_)) => {
+            panics::tell_withheld();
+            70
+        }
+        Err(cause) => {
+            say(&Error::io("cannot start", cause).report());
+            75
+        }
+    }
 }
 
 fn run_command_line() -> u8 {
@@ -144,7 +176,7 @@ fn run_command_line() -> u8 {
         }
     };
     log_to_stderr(&arguments.global);
-    report_panics();
+    panics::report();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build();
     let result = runtime.map_err(|cause| Error::io("cannot start", cause)).and_then(|runtime| {
@@ -156,6 +188,9 @@ fn run_command_line() -> u8 {
     match result {
         Ok(()) => 0,
         Err(error) => {
+            if error.kind() == Kind::Internal {
+                panics::tell_withheld();
+            }
             if error.kind() != Kind::Interrupted {
                 say(&error.report());
             }
@@ -172,7 +207,7 @@ async fn interruptible(arguments: Arguments) -> Result<()> {
         stop.ask();
         say("finishing what is begun; Ctrl-C again gives up");
         interrupt().await;
-        GIVEN_UP.store(true, Ordering::SeqCst);
+        panics::give_up();
     };
     tokio::select! {
         result = dispatch(arguments, stop.clone()) => result,
@@ -194,6 +229,7 @@ async fn interrupt() {
 }
 
 async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
+    arguments.command.refuse_output(arguments.global.output)?;
     let following = matches!(&arguments.command, Command::Run(run) if run.follows());
     let common = Common { global: arguments.global, stop, following };
     match arguments.command {
@@ -210,7 +246,7 @@ async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "lake", &mut script);
-            print(&String::from_utf8_lossy(&script));
+            write_out(&script);
             Ok(())
         }
     }
@@ -238,29 +274,18 @@ fn log_to_stderr(global: &Global) {
     }
 }
 
-/// Set by the second Ctrl-C: what breaks because the rest is gone is no news.
-static GIVEN_UP: AtomicBool = AtomicBool::new(false);
-
-/// A panic is a bug, and is reported in a line. delta-rs panics, and catches it, when it gives up
-/// an upload that has failed already: that is no news.
-fn report_panics() {
-    let default = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map_or("", |location| location.file());
-        let is_caught = place.ends_with("object_store-0.13.2/src/buffered.rs");
-        if !is_caught && !GIVEN_UP.load(Ordering::SeqCst) {
-            default(panic);
-        }
-    }));
-}
-
-/// Prints data for people or programs: stdout. Who closes the pipe has seen enough.
+/// Prints text for people: stdout. Control characters are escaped, since they may be a record's.
 pub(crate) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    write_out(printable::lines(text).as_bytes());
 }
 
-/// Says something to people: stderr.
+/// Writes bytes to stdout as they are. Who closes the pipe has seen enough.
+fn write_out(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// Says something to people: stderr. Names of files are in it, which others choose.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", printable::lines(text));
 }

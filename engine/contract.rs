@@ -9,12 +9,25 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+mod clauses;
+mod constraints;
+mod fingerprint;
+mod names;
 mod parse;
 mod properties;
+mod reads;
+mod references;
+#[cfg(test)]
+mod tests;
+mod text;
 mod types;
+pub use names::{CATALOG, quoted, quoted_list};
+pub(crate) use names::{PLAIN, is_plain, objection};
+pub(crate) use parse::lookup;
 pub use parse::parse;
-pub(crate) use parse::{leading_comment, lookup, syntax_mistake};
 pub use properties::{OnViolation, Personal, Source, SourceKind, Violation};
+pub(crate) use reads::{Fault, Reads, functions_of};
+pub(crate) use text::{Text, leading_comment, syntax_mistake};
 pub use types::{Type, TypedField, sql_type};
 
 /// The name of a table: `silver.events`.
@@ -85,11 +98,13 @@ pub struct Contract {
     pub columns: Vec<Column>,
     /// Columns that are unique together, if any.
     pub primary_key: Vec<String>,
+    /// More lists of columns that are unique together; a row with a NULL in them is unique.
+    pub unique: Vec<Vec<String>>,
     /// Row checks.
     pub checks: Vec<Check>,
     /// Columns that split the table into folders.
     pub partition_by: Vec<String>,
-    /// Every property as written.
+    /// Every property as written, and each `DEFAULT` as `lake.default`.
     pub properties: BTreeMap<String, String>,
     /// Where a bronze table's records come from.
     pub sources: Vec<Source>,

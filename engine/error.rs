@@ -2,6 +2,8 @@
 
 use std::{error, fmt, io};
 
+use crate::printable;
+
 /// Result of everything in the engine that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -66,7 +68,16 @@ impl Error {
 
     /// An operating-system error while doing `what`, sorted by what the person can do about it.
     pub fn io(what: impl fmt::Display, cause: io::Error) -> Self {
-        let error = Self::new(Kind::Retry, what.to_string());
+        // What is no text, or no file, is the same the next time.
+        let kind = match cause.kind() {
+            io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory => Kind::Usage,
+            _ => Kind::Retry,
+        };
+        let error = Self::new(kind, what.to_string());
         let hint = match cause.kind() {
             io::ErrorKind::PermissionDenied => {
                 "give this user permission on the path, then run again"
@@ -94,10 +105,12 @@ impl Error {
         self
     }
 
-    /// Puts the place in front of the message: `{place}: {message}`.
+    /// Puts the place in front of the message: `{place}: {message}`. A place may be the name of a
+    /// file, which others choose.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.0.message = format!("{place}: {}", self.0.message);
+        let place = place.to_string();
+        self.0.message = format!("{}: {}", printable::line(&place), self.0.message);
         self
     }
 
@@ -128,7 +141,7 @@ impl Error {
         let mut said = self.0.message.clone();
         let mut cause = error::Error::source(self);
         while let Some(error) = cause {
-            let message = error.to_string();
+            let message = without_backtrace(&error.to_string());
             if !said.contains(&message) {
                 text.push_str(&format!("\n  caused by: {message}"));
                 said = message;
@@ -140,6 +153,13 @@ impl Error {
         }
         text
     }
+}
+
+/// Some libraries append a backtrace to their message where `RUST_BACKTRACE` is set.
+fn without_backtrace(message: &str) -> String {
+    let is_frame = |line: &&str| line.trim_start().starts_with("0: ");
+    let lines: Vec<&str> = message.lines().take_while(|line| !is_frame(line)).collect();
+    lines.join("\n").trim_end().to_owned()
 }
 
 impl fmt::Display for Error {
@@ -169,7 +189,28 @@ mod tests {
     }
 
     #[test]
+    fn a_report_has_no_backtrace() {
+        let cause = "Json error: unexpected\n   0: kernel::error::Error::with_backtrace\n   1: x\n";
+        let report = Error::data("cannot open table a.b").caused_by(cause).report();
+        assert_eq!(report, "error: cannot open table a.b\n  caused by: Json error: unexpected");
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_worth_trying_again_only_if_it_may_pass() {
+        for (kind, code) in [
+            (io::ErrorKind::StorageFull, 75),
+            (io::ErrorKind::PermissionDenied, 75),
+            (io::ErrorKind::Interrupted, 75),
+            (io::ErrorKind::InvalidData, 2),
+            (io::ErrorKind::IsADirectory, 2),
+        ] {
+            assert_eq!(Error::io("cannot read lake.toml", kind.into()).exit_code(), code, "{kind}");
+        }
+    }
+
+    #[test]
     fn the_place_comes_first() {
+        assert_eq!(Error::data("broken").at("a\nhint: b").to_string(), "a\\nhint: b: broken");
         assert_eq!(Error::data("broken").at("a.csv:3").to_string(), "a.csv:3: broken");
     }
 }

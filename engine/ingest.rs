@@ -11,12 +11,12 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::{Contract, Source, SourceKind, TableName};
 use crate::error::{Error, Result};
-use crate::mistake::to_error;
+use crate::mistake::{Mistake, to_error};
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine;
 use crate::query::{Query, limits};
 use crate::rowcheck::RowChecks;
-use crate::table::{Change, Commit, Evolution, Outcome, Table};
+use crate::table::{Change, Commit, Evolution, KEY_PROPERTY, Outcome, Table};
 use crate::world::{Event, Failures, Step, StepResult, World};
 
 mod feed;
@@ -64,37 +64,48 @@ impl Feeds {
     }
 }
 
-/// Reads everything that is in the table's sources when it starts.
+/// Reads everything that is in the table's sources when it starts. What is wrong with one source,
+/// or with this table, goes to `failures`: the other sources are read all the same.
 ///
 /// # Errors
-/// A source was replaced or lost (the others are read before the run ends), the store failed, or
-/// another run was faster five times in a row.
+/// What is wrong with everything, as a store that fails.
 pub async fn ingest(
     world: &World,
     contract: &Contract,
     look: &Look,
     feeds: &mut Feeds,
-) -> Result<Step> {
+    failures: &mut Failures,
+) -> Result<Option<Step>> {
     let started = Instant::now();
+    // Nothing is made for a table that cannot be read into.
+    let Some(job) = failures.hold(world, Job::new(world, contract))? else { return Ok(None) };
     let mut total = Total::default();
     if !feeds.keep_open(&contract.name) {
         // Both tables are there for SQL even before the first record.
-        total.version = Some(world.lake.open_or_create(contract).await?.version());
-        world.lake.open_or_create(&quarantine::contract()?).await?;
+        let opened = job.open().await;
+        let Some(version) = failures.hold(world, opened)? else { return Ok(None) };
+        total.version = Some(version);
     }
-    let job = Job::new(world, contract)?;
-    let mut failures = Failures::default();
+    let mut is_whole = true;
     for source in &contract.sources {
         let read = match source.kind {
-            SourceKind::Folder => folder::ingest_folder(&job, source, look, &mut total).await,
+            SourceKind::Folder => {
+                let read = folder::ingest_folder(&job, source, look, &mut total).await;
+                failures.hold(world, read)?
+            }
             SourceKind::Kafka => {
                 let feed = feeds.0.entry((contract.name.clone(), source.name.clone())).or_default();
-                topic::ingest_topic(&job, source, look, feed, &mut total).await
+                let read = topic::ingest_topic(&job, source, look, feed, &mut total).await;
+                // Brokers that are away are no reason to leave files unread.
+                failures.hold_passing(world, read)?
             }
         };
-        failures.hold(world, read)?;
+        is_whole &= read.is_some();
     }
     let is_written = total.rows + total.quarantined > 0;
+    if !is_whole && !is_written {
+        return Ok(None);
+    }
     let step = Step {
         table: contract.name.clone(),
         rows: total.rows,
@@ -103,11 +114,8 @@ pub async fn ingest(
         version: total.version,
         result: if is_written { StepResult::Written } else { StepResult::UpToDate },
     };
-    let ended = failures.end();
-    if ended.is_ok() || is_written {
-        world.tell(&Event::Done(step.clone()));
-    }
-    ended.map(|()| step)
+    world.tell(&Event::Done(step.clone()));
+    Ok(Some(step))
 }
 
 #[derive(Debug, Default)]
@@ -165,6 +173,18 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Makes the table and quarantine where they are missing; the table's version.
+    async fn open(&self) -> Result<u64> {
+        let table = self.world.lake.open_or_create(self.contract).await?;
+        self.world.lake.open_or_create(&self.staging.quarantine).await?;
+        Ok(table.version())
+    }
+
+    /// The change that a batch's commit makes to the table's columns and properties.
+    fn evolve(&self, table: &Table, own: &[(String, String)]) -> Result<Option<Change>> {
+        evolve(self.world, table, self.contract, self.staging.pseudonyms.as_ref(), own)
+    }
+
     /// The `txn` by which quarantine counts what the table counts as `app`.
     fn quarantine_app(&self, app: &str) -> String {
         format!("{}/{app}", self.contract.name)
@@ -208,7 +228,7 @@ impl<'a> Job<'a> {
                 files: staged.rejected,
                 txns: self.quarantine_txns(quarantine, &txns, is_ahead).await?,
                 info: info.clone(),
-                metadata: evolve(quarantine, &self.staging.quarantine, &noted)?,
+                metadata: evolve(self.world, quarantine, &self.staging.quarantine, None, &noted)?,
                 follows: true,
                 ..Commit::default()
             };
@@ -306,21 +326,57 @@ pub(crate) fn rules(
 }
 
 /// The change of columns or properties that a table needs, if it is one that old rows survive.
+///
+/// # Errors
+/// `Usage`: rows that the table holds do not fit the contract, with the places in the contract, or
+/// they hold pseudonyms under another key.
 pub(crate) fn evolve(
+    world: &World,
     table: &Table,
     contract: &Contract,
+    pseudonyms: Option<&Pseudonyms>,
     own: &[(String, String)],
 ) -> Result<Option<Change>> {
-    match table.evolve(contract, own)? {
+    let mut own = own.to_vec();
+    if let Some(pseudonyms) = pseudonyms {
+        refuse_another_key(table, pseudonyms)?;
+        own.push((KEY_PROPERTY.to_owned(), pseudonyms.key_id().to_owned()));
+    }
+    match table.evolve(contract, &own)? {
         Evolution::None => Ok(None),
-        Evolution::Additive(action) => Ok(Some(action)),
-        Evolution::Breaking(_) => Err(Error::usage(format!(
-            "{} was made under another contract: columns went or changed their type",
-            contract.name
-        ))
-        .hint(format!(
-            "undo the change in {}, or give the new shape a new table name",
-            contract.file
-        ))),
+        Evolution::Additive(change) => Ok(Some(change)),
+        Evolution::Breaking { differences, .. } => {
+            let mistakes: Vec<Mistake> = differences
+                .into_iter()
+                .map(|difference| {
+                    let head = difference.column.split('.').next().unwrap_or_default();
+                    let column = contract.columns.iter().find(|column| column.field.name == head);
+                    let mistake = Mistake::new(&contract.file, difference.message).hint(format!(
+                        "{} has rows that cannot be read again: undo the change, allow NULL in a new column, or give the new shape a new table name",
+                        contract.name
+                    ));
+                    match column {
+                        Some(column) => mistake.span(column.span.clone()),
+                        None => mistake,
+                    }
+                })
+                .collect();
+            Err(to_error(&mistakes, &world.project.files))
+        }
+    }
+}
+
+/// Under another key every person would be two from now on.
+fn refuse_another_key(table: &Table, pseudonyms: &Pseudonyms) -> Result<()> {
+    match table.property(KEY_PROPERTY)? {
+        Some(before) if before != pseudonyms.key_id() && !table.files()?.is_empty() => {
+            Err(Error::usage(format!(
+                "{}: its pseudonyms were made under the key {before}, and `privacy.key` is {}",
+                table.name(),
+                pseudonyms.key_id()
+            ))
+            .hint("set LAKE_PRIVACY_KEY to the key that the table was made with; rows under a new key need a new table name"))
+        }
+        _ => Ok(()),
     }
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::array::{Array, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::chunk::{Body, Chunk, Origin, Record, text_or_base64};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{Decided, Rejected};
 use crate::rowcheck::{RowChecks, Violations};
+use crate::table::nameless;
 
 mod arrival;
 mod registry;
@@ -31,6 +33,8 @@ pub struct Intake {
     arrival: Arrival,
     checks: RowChecks,
     schema: SchemaRef,
+    /// Columns whose values name folders.
+    partition_by: Vec<String>,
     /// When the next records come in: microseconds since 1970.
     pub ingested_at_us: i64,
     /// Of each row in the decoder: the record it was.
@@ -58,6 +62,7 @@ impl Intake {
             decoder: Decoder::new(contract, pseudonyms)?,
             checks,
             schema: contract.schema(),
+            partition_by: contract.partition_by.clone(),
             ingested_at_us,
             pending: Vec::new(),
             rows: Vec::new(),
@@ -191,6 +196,7 @@ impl Intake {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|cause| {
             Error::internal("decoded rows do not fit their contract").caused_by(cause)
         })?;
+        let (rows, pending) = self.nameable(origin, bytes, rows, pending)?;
         let sorted = self.checks.sort(rows, &mut self.violations)?;
         for (row, message) in sorted.quarantined {
             self.reject(origin, &pending[row], bytes, Class::CheckFailed, message);
@@ -199,6 +205,30 @@ impl Intake {
             self.rows.push(sorted.kept);
         }
         Ok(())
+    }
+
+    /// The rows whose values can name the table's folders; the others go to quarantine.
+    fn nameable(
+        &mut self,
+        origin: &Origin,
+        bytes: &[u8],
+        rows: RecordBatch,
+        pending: Vec<Record>,
+    ) -> Result<(RecordBatch, Vec<Record>)> {
+        let nameless = nameless(&rows, &self.partition_by);
+        if nameless.is_empty() {
+            return Ok((rows, pending));
+        }
+        let mut keep = vec![true; pending.len()];
+        for (row, why) in nameless {
+            keep[row] = false;
+            self.reject(origin, &pending[row], bytes, Class::OutOfRange, why);
+        }
+        let kept = pending.into_iter().zip(&keep).filter(|(_, keep)| **keep);
+        let kept = kept.map(|(record, _)| record).collect();
+        let rows = filter_record_batch(&rows, &BooleanArray::from(keep))
+            .map_err(|cause| Error::internal("cannot filter rows").caused_by(cause))?;
+        Ok((rows, kept))
     }
 }
 

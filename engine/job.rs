@@ -59,10 +59,8 @@ pub fn parse(name: &str, file: &str, text: &str) -> Result<Job, Vec<Mistake>> {
             mistakes.push(Mistake::new(file, format!("`{key}`: {message}")).find(text, key));
         }
     }
-    for (key, empty) in [("schedule", job.schedule.is_empty()), ("run", job.run.is_empty())] {
-        if empty && !table.contains_key(key) {
-            mistakes.push(Mistake::new(file, format!("the job has no `{key}`")));
-        }
+    for key in ["schedule", "run"].into_iter().filter(|key| !table.contains_key(*key)) {
+        mistakes.push(Mistake::new(file, format!("the job has no `{key}`")));
     }
     if mistakes.is_empty() { Ok(job) } else { Err(mistakes) }
 }
@@ -75,7 +73,12 @@ fn set(job: &mut Job, key: &str, value: &toml::Value) -> Result<(), String> {
             croner::Cron::from_str(&job.schedule)
                 .map_err(|error| format!("no cron schedule: {error}"))?;
         }
-        "run" => job.run = strings(value)?,
+        "run" => {
+            job.run = strings(value)?;
+            if job.run.is_empty() {
+                return Err("the job runs nothing".to_owned());
+            }
+        }
         "alert" => job.alert = strings(value)?,
         "retries" => {
             let retries = value.as_integer().and_then(|n| u32::try_from(n).ok());
@@ -93,7 +96,13 @@ fn string(value: &toml::Value) -> Result<String, String> {
 
 fn strings(value: &toml::Value) -> Result<Vec<String>, String> {
     let list = value.as_array().ok_or("not a list of strings")?;
-    list.iter().map(string).collect()
+    let list = list.iter().map(string).collect::<Result<Vec<_>, _>>()?;
+    for (i, entry) in list.iter().enumerate() {
+        if list[..i].contains(entry) {
+            return Err(format!("`{entry}` is named twice"));
+        }
+    }
+    Ok(list)
 }
 
 fn duration(value: &toml::Value) -> Result<i64, String> {
@@ -111,5 +120,9 @@ mod tests {
         let bad = "schedule = \"99 * * * *\"\nruns = [\"silver\"]\ntimeout = \"5 parsecs\"\n";
         let mistakes = parse("refresh", "jobs/refresh.toml", bad).unwrap_err();
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        for run in ["[]", "[\"silver\", \"silver\"]", "\"silver\"", "[1]"] {
+            let text = format!("schedule = \"*/15 * * * *\"\nrun = {run}\n");
+            assert_eq!(parse("refresh", "jobs/refresh.toml", &text).unwrap_err().len(), 1, "{run}");
+        }
     }
 }

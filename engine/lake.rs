@@ -1,9 +1,8 @@
 //! Where the tables are: opens them under the root, on local disk or S3.
 
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-use std::{error, io, iter};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, PutMode, PutOptions};
@@ -12,7 +11,11 @@ use url::Url;
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
 use crate::settings::{Settings, without_user};
-use crate::table::{StoreOptions, Table, may_pass, open_store, with_store_hint};
+use crate::table::{StoreOptions, Table, may_pass, open_store, storage_error};
+
+mod scratch;
+
+use scratch::Workplace;
 
 /// An object that can be created once: a store where that works again overwrites.
 const MARKER: &str = "put-if-absent";
@@ -27,6 +30,8 @@ pub struct Lake {
     root: Url,
     landing: Url,
     options: StoreOptions,
+    /// Of all clones: folders in it must not outlive it.
+    workplace: Arc<Mutex<Option<Workplace>>>,
 }
 
 impl Lake {
@@ -36,7 +41,7 @@ impl Lake {
     /// `root` or `landing` is no place.
     pub fn new(settings: &Settings) -> Result<Self> {
         let (root, landing) = (place(settings, "root")?, place(settings, "landing")?);
-        Ok(Self { root, landing, options: StoreOptions::new() })
+        Ok(Self { root, landing, options: StoreOptions::new(), workplace: Arc::default() })
     }
 
     /// The root, for messages.
@@ -59,8 +64,16 @@ impl Lake {
 
     /// Opens a table at a version.
     pub async fn table_at(&self, name: &TableName, version: u64) -> Result<Table> {
-        let table = Table::open(name, &self.table_url(name)?, &self.options, Some(version)).await?;
-        table.ok_or_else(|| Error::usage(format!("there is no table {name} in {}", self.root)))
+        let url = self.table_url(name)?;
+        let missing = || {
+            Error::usage(format!("there is no table {name} in {}", self.root))
+                .hint("`lake status` lists the tables and their versions")
+        };
+        if Self::missing_folder(&url) {
+            return Err(missing());
+        }
+        let table = Table::open(name, &url, &self.options, Some(version)).await?;
+        table.ok_or_else(missing)
     }
 
     /// Opens a table, making it first if it is not there.
@@ -132,6 +145,16 @@ impl Lake {
     /// The store of a folder below the landing place; `None` if there is no such folder.
     pub fn landing_store(&self, folder: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
         let url = join(&self.landing, &format!("{folder}/"))?;
+        if self.root.as_str().starts_with(url.as_str())
+            || url.as_str().starts_with(join(&self.root, "_lake/")?.as_str())
+        {
+            return Err(Error::usage(format!(
+                "the landing folder {} and the lake's root {} lie in each other",
+                self.landing_url(folder),
+                self.root
+            ))
+            .hint("set `root` or `landing` (LAKE_ROOT, LAKE_LANDING) to another place: the lake would read its own files"));
+        }
         if Self::missing_folder(&url) {
             return Ok(None);
         }
@@ -153,16 +176,25 @@ impl Lake {
     /// A folder for spilled data: under the root if it is local.
     pub fn scratch_folder(&self) -> Result<tempfile::TempDir> {
         let made = match self.local_root() {
-            Some(root) => {
-                let parent = root.join("_lake").join("tmp");
-                remove_stale(&parent);
-                std::fs::create_dir_all(&parent).and_then(|()| tempfile::tempdir_in(parent))
-            }
+            Some(root) => self.workplace(&root.join("_lake").join("tmp")),
             None => tempfile::tempdir(),
         };
         made.map_err(|cause| {
             Error::io(format!("cannot make a scratch folder for {}", self.root), cause)
         })
+    }
+
+    /// A new folder in this process's own, which is made at the first one.
+    fn workplace(&self, parent: &Path) -> io::Result<tempfile::TempDir> {
+        let mut own = self.workplace.lock().unwrap_or_else(PoisonError::into_inner);
+        let workplace = match own.take() {
+            // Someone may have removed it, as a root that was away for a while.
+            Some(workplace) if workplace.path().is_dir() => workplace,
+            _ => Workplace::new(parent)?,
+        };
+        let folder = tempfile::tempdir_in(workplace.path());
+        *own = Some(workplace);
+        folder
     }
 
     /// The URL of a table's folder.
@@ -212,25 +244,7 @@ async fn refuse_unsafe(store: &dyn ObjectStore, place: &str) -> Result<()> {
 
 fn not_written(place: &str, cause: object_store::Error) -> Error {
     let what = format!("cannot write below {place}");
-    let first: &(dyn error::Error + 'static) = &cause;
-    let chain = iter::successors(Some(first), |&error| error.source());
-    let kind = chain.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if let Some(kind) = kind.last() {
-        return Error::io(what, io::Error::new(kind, cause.to_string()));
-    }
-    with_store_hint(Error::retry(what), &cause).caused_by(cause)
-}
-
-/// Scratch folders of runs that were killed: nobody works in one for a day.
-fn remove_stale(parent: &Path) {
-    let day = Duration::from_hours(24);
-    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let modified = entry.metadata().and_then(|metadata| metadata.modified());
-        if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > day)) {
-            // One that cannot be removed takes space, and nothing else.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
+    storage_error(&what, cause.into()).unwrap_or_else(|cause| Error::retry(what).caused_by(cause))
 }
 
 fn place(settings: &Settings, name: &str) -> Result<Url> {
@@ -266,6 +280,7 @@ fn join(base: &Url, path: &str) -> Result<Url> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fmt;
 
     use futures::executor::block_on;
@@ -401,6 +416,24 @@ mod tests {
         ] {
             assert!(!is_place(text), "{text}");
         }
+    }
+
+    #[test]
+    fn scratch_folders_of_one_process_are_in_one_place_and_go_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let text = format!("root = \"{0}\"\nlanding = \"{0}\"\n", root.path().display());
+        let settings = Settings::load(root.path(), &text, None, &BTreeMap::new()).unwrap();
+        let lake = Lake::new(&settings).unwrap();
+        let (a, b) = (lake.scratch_folder().unwrap(), lake.clone().scratch_folder().unwrap());
+        assert_ne!(a.path(), b.path());
+        assert_eq!(a.path().parent(), b.path().parent());
+        // A root that was away has no such folder any more.
+        std::fs::remove_dir_all(root.path().join("_lake")).unwrap();
+        let c = lake.scratch_folder().unwrap();
+        assert!(c.path().is_dir());
+        drop((a, b, c, lake));
+        let left = std::fs::read_dir(root.path().join("_lake/tmp")).unwrap().count();
+        assert_eq!(left, 0);
     }
 
     #[test]

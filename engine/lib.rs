@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod error;
 pub mod mistake;
+pub mod printable;
 pub mod settings;
 // decide: pure, no input or output
 pub mod batchlog;

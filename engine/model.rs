@@ -1,16 +1,20 @@
 //! How a table's rows are computed: a plain SELECT with a TOML header in its leading comment.
+//!
+//! What the SELECT and the set checks read are the model's inputs, however SQL spells their names:
+//! nothing else is there when the model runs, and a change of any of them makes it due.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
-use sqlparser::ast::{Statement, visit_relations};
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
+use sqlparser::ast::Statement;
 
-use crate::contract::TableName;
-use crate::mistake::{Mistake, did_you_mean, find_word};
+use crate::contract::{Fault, Reads, TableName, Text};
+use crate::mistake::Mistake;
+
+mod header;
+
+use header::{Header, read_header};
 
 /// How a model's table is brought up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,14 @@ pub struct SetCheck {
     pub span: Range<usize>,
 }
 
+impl SetCheck {
+    /// A query that counts one where the check is false. NULL passes, as in SQL. In a WHERE there may
+    /// be subqueries of every kind, which a list of columns does not take.
+    pub fn broken_sql(&self) -> String {
+        format!("SELECT count(*) FROM (SELECT 1) WHERE NOT ({}\n)", self.expression)
+    }
+}
+
 /// One model.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -53,185 +65,137 @@ pub struct Model {
     pub refresh: Refresh,
     /// Checks that run before the commit.
     pub checks: Vec<SetCheck>,
-    /// The tables it reads, in the order of their names.
+    /// The tables that it and its checks read, in the order of their names.
     pub inputs: Vec<TableName>,
     /// Where the file names each input first.
     pub input_spans: BTreeMap<TableName, Range<usize>>,
+    /// The functions that it and its checks call, as the planner looks them up, and where first.
+    pub functions: BTreeMap<String, Range<usize>>,
+    /// What makes its rows depend on the order in which other rows come: mistakes where they are stored.
+    pub unsteady: Vec<Mistake>,
     /// Changes when the query or its checks change, not when its comments do.
     pub fingerprint: String,
 }
-
-const OPEN: &str = "/*---";
-const CLOSE: &str = "---*/";
-const HEADER_KEYS: &[&str] = &["about", "owner", "refresh", "check"];
-const REFRESH_NAMES: &[(&str, Refresh)] = &[
-    ("append", Refresh::Append),
-    ("key", Refresh::Key),
-    ("partition", Refresh::Partition),
-    ("full", Refresh::Full),
-    ("view", Refresh::View),
-];
 
 /// Reads the model of `name` from the text of `file`.
 ///
 /// # Errors
 /// Every mistake in the file, with its place.
 pub fn parse(name: &TableName, file: &str, text: &str) -> Result<Model, Vec<Mistake>> {
+    let text = Text { file, text };
     let mut mistakes = Vec::new();
-    let header = read_header(file, text, &mut mistakes);
-    let statement = match select(file, text) {
-        Ok(statement) => Some(statement),
-        Err(mistake) => {
-            mistakes.push(mistake);
-            None
-        }
+    let header = read_header(&text, &mut mistakes);
+    let statement = select(&text).map_err(|mistake| mistakes.push(mistake)).ok();
+    let Some(statement) = statement else { return Err(mistakes) };
+    let Header { about, refresh, checks } = header;
+    let mut model = Model {
+        name: name.clone(),
+        file: file.to_owned(),
+        text: text.text.to_owned(),
+        about,
+        refresh,
+        fingerprint: fingerprint(&statement, checks.iter().map(|(check, _)| check)),
+        checks: Vec::new(),
+        inputs: Vec::new(),
+        input_spans: BTreeMap::new(),
+        functions: BTreeMap::new(),
+        unsteady: Vec::new(),
     };
-    let (Some(statement), true) = (statement, mistakes.is_empty()) else { return Err(mistakes) };
-    let inputs = tables_of(&statement);
-    let input_spans = inputs
-        .iter()
-        .filter_map(|input| Some((input.clone(), find_in_body(text, &input.to_string())?)))
-        .collect();
+    let reads = Reads::of(&statement);
+    for (alone, span) in &reads.alone {
+        mistakes.push(no_layer(&text, alone, text.range(*span)));
+    }
+    take(&text, reads, None, &mut model, &mut mistakes);
+    for (check, reads) in checks {
+        if refresh == Refresh::View {
+            let message =
+                format!("check `{}` would never run: a view is never committed", check.name);
+            mistakes.push(text.mistake(
+                message,
+                Some(check.span.clone()),
+                "move it to a model that reads the view and is stored",
+            ));
+        }
+        if reads.tables.is_empty() && reads.alone.is_empty() {
+            let message =
+                format!("check `{}` reads no table: it is the same for all rows", check.name);
+            mistakes.push(text.mistake(
+                message,
+                Some(check.span.clone()),
+                "read the new rows, as in (SELECT count(*) FROM this) > 0",
+            ));
+        }
+        for alone in reads.alone.keys().filter(|alone| *alone != THIS) {
+            mistakes.push(no_layer(&text, alone, Some(check.span.clone())));
+        }
+        take(&text, reads, Some(&check), &mut model, &mut mistakes);
+        model.checks.push(check);
+    }
+    model.inputs = model.input_spans.keys().cloned().collect();
+    if mistakes.is_empty() { Ok(model) } else { Err(mistakes) }
+}
+
+/// What a check calls the rows that are about to be committed.
+const THIS: &str = "this";
+
+fn no_layer(text: &Text<'_>, name: &str, place: Option<Range<usize>>) -> Mistake {
+    let hint = match name {
+        THIS => "only the checks in the header read the new rows; a model cannot read itself",
+        _ => "a table is named with its layer, as in bronze.orders; a name alone is one of a WITH",
+    };
+    text.mistake(format!("there is no table `{name}`"), place, hint)
+}
+
+/// Adds what a piece of the file reads. In a check, whose text is inside of TOML, the place of all
+/// of it is the check's.
+fn take(
+    text: &Text<'_>,
+    reads: Reads,
+    check: Option<&SetCheck>,
+    model: &mut Model,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let place = |span| match check {
+        Some(check) => Some(check.span.clone()),
+        None => text.range(span),
+    };
+    let mistake = |fault: Fault| {
+        let message = match check {
+            Some(check) => format!("check `{}`: {}", check.name, fault.message),
+            None => fault.message,
+        };
+        text.mistake(message, place(fault.span), fault.hint)
+    };
+    for (table, span) in reads.tables {
+        model.input_spans.entry(table).or_insert_with(|| place(span).unwrap_or_default());
+    }
+    for (function, span) in reads.functions {
+        model.functions.entry(function).or_insert_with(|| place(span).unwrap_or_default());
+    }
+    mistakes.extend(reads.wrong.into_iter().map(mistake));
+    if check.is_some() {
+        mistakes.extend(reads.null_comparisons.into_iter().map(mistake));
+    }
+    model.unsteady.extend(reads.unsteady.into_iter().map(mistake));
+}
+
+/// Changes when the SELECT or a check changes, and not when a comment or a space does.
+fn fingerprint<'a>(statement: &Statement, checks: impl Iterator<Item = &'a SetCheck>) -> String {
     let mut digest = Sha256::new();
     digest.update(statement.to_string());
-    for check in &header.checks {
+    for check in checks {
         digest.update([0]);
         digest.update(&check.expression);
     }
-    Ok(Model {
-        name: name.clone(),
-        file: file.to_owned(),
-        text: text.to_owned(),
-        about: header.about,
-        refresh: header.refresh,
-        checks: header.checks,
-        inputs,
-        input_spans,
-        fingerprint: hex::encode(&digest.finalize()[..8]),
-    })
+    hex::encode(&digest.finalize()[..8])
 }
 
-/// The tables that a statement reads: names of two parts; others are its own CTEs.
-pub fn tables_of(statement: &Statement) -> Vec<TableName> {
-    let mut tables = Vec::new();
-    let _ = visit_relations(statement, |relation| {
-        tables.extend(TableName::parse(&relation.to_string()));
-        ControlFlow::<()>::Continue(())
-    });
-    tables.sort();
-    tables.dedup();
-    tables
-}
-
-fn select(file: &str, text: &str) -> Result<Statement, Mistake> {
-    let statements = Parser::parse_sql(&GenericDialect {}, text)
-        .map_err(|error| crate::contract::syntax_mistake(file, text, &error.to_string()))?;
-    let mut statements = statements.into_iter();
+fn select(text: &Text<'_>) -> Result<Statement, Mistake> {
+    let mut statements = text.statements()?.into_iter();
     match (statements.next(), statements.next()) {
         (Some(statement @ Statement::Query(_)), None) => Ok(statement),
-        _ => Err(Mistake::new(file, "a model is one SELECT and nothing else")),
+        _ => Err(Mistake::new(text.file, "a model is one SELECT and nothing else")),
     }
-}
-
-struct Header {
-    about: String,
-    refresh: Refresh,
-    checks: Vec<SetCheck>,
-}
-
-fn read_header(file: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Header {
-    let mut header = Header { about: String::new(), refresh: Refresh::Full, checks: Vec::new() };
-    let Some(start) = text.find(OPEN).filter(|start| text[..*start].trim().is_empty()) else {
-        header.about = crate::contract::leading_comment(text);
-        return header;
-    };
-    let body_start = start + OPEN.len();
-    let Some(length) = text[body_start..].find(CLOSE) else {
-        mistakes.push(
-            Mistake::new(file, format!("the header is not closed by {CLOSE}"))
-                .span(start..body_start),
-        );
-        return header;
-    };
-    let body = &text[body_start..body_start + length];
-    let table: toml::Table = match body.parse() {
-        Ok(table) => table,
-        Err(error) => {
-            let span = error.span().unwrap_or(0..body.len());
-            mistakes.push(
-                Mistake::new(file, error.message().to_owned())
-                    .span(body_start + span.start..body_start + span.end),
-            );
-            return header;
-        }
-    };
-    for (name, value) in &table {
-        read_key(file, text, name, value, &mut header, mistakes);
-    }
-    header
-}
-
-fn read_key(
-    file: &str,
-    text: &str,
-    name: &str,
-    value: &toml::Value,
-    header: &mut Header,
-    mistakes: &mut Vec<Mistake>,
-) {
-    match (name, value) {
-        ("about", toml::Value::String(about)) => header.about.clone_from(about),
-        ("owner", toml::Value::String(_)) => {}
-        ("refresh", toml::Value::String(refresh)) => {
-            match REFRESH_NAMES.iter().find(|(known, _)| known == refresh) {
-                Some((_, refresh)) => header.refresh = *refresh,
-                None => mistakes.push(
-                    Mistake::new(
-                        file,
-                        format!(
-                            "refresh `{refresh}` is not one of append, key, partition, full, view"
-                        ),
-                    )
-                    .find(text, refresh),
-                ),
-            }
-        }
-        ("check", toml::Value::Table(checks)) => {
-            for (name, value) in checks {
-                let span = find_word(text, name).unwrap_or_default();
-                match value.as_str() {
-                    Some(expression) => header.checks.push(SetCheck {
-                        name: name.clone(),
-                        expression: expression.to_owned(),
-                        span,
-                    }),
-                    None => mistakes.push(
-                        Mistake::new(file, format!("check `{name}` is not a string of SQL"))
-                            .span(span),
-                    ),
-                }
-            }
-        }
-        (known, _) if HEADER_KEYS.contains(&known) => {
-            mistakes.push(
-                Mistake::new(file, format!("`{known}` has a value of the wrong type"))
-                    .find(text, known),
-            );
-        }
-        (unknown, _) => {
-            let mut mistake = Mistake::new(file, format!("unknown key `{unknown}` in the header"))
-                .find(text, unknown);
-            mistake.hint = did_you_mean(unknown, HEADER_KEYS.iter().copied())
-                .map(|known| format!("did you mean `{known}`?"));
-            mistakes.push(mistake);
-        }
-    }
-}
-
-/// The first occurrence of `word` behind the header.
-fn find_in_body(text: &str, word: &str) -> Option<Range<usize>> {
-    let from = text.find(CLOSE).map_or(0, |at| at + CLOSE.len());
-    find_word(&text[from..], word).map(|span| from + span.start..from + span.end)
 }
 
 #[cfg(test)]
@@ -271,5 +235,116 @@ mod tests {
         let mistakes = read(&MODEL.replace("GROUP BY", "GRUOP BY")).unwrap_err();
         assert!(mistakes[0].span.is_some(), "{mistakes:?}");
         assert!(read("DROP TABLE x").is_err());
+    }
+
+    /// The mistakes of a model, each with what its place shows.
+    fn mistakes(text: &str) -> Vec<(String, String)> {
+        let shown = |mistake: &Mistake| {
+            let place = mistake.span.clone().map_or("nowhere", |span| &text[span]);
+            (mistake.message.clone(), place.to_owned())
+        };
+        read(text).err().unwrap_or_default().iter().map(shown).collect()
+    }
+
+    #[track_caller]
+    fn is_one_mistake(text: &str, part: &str, place: &str) {
+        let found = mistakes(text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].0.contains(part), "{text}: {found:?}");
+        assert_eq!(found[0].1, place, "{text}");
+    }
+
+    #[test]
+    fn every_spelling_of_a_table_is_the_same_input() {
+        for name in [
+            "bronze.t",
+            "\"bronze\".\"t\"",
+            "BRONZE.T",
+            "lake.bronze.t",
+            "\"lake\".\"bronze\".\"t\"",
+        ] {
+            let model = read(&format!("SELECT a FROM {name}")).unwrap();
+            assert_eq!(model.inputs, [TableName::new("bronze", "t")], "{name}");
+            let place = model.input_spans[&model.inputs[0]].clone();
+            assert_eq!(&model.text[place], name);
+        }
+    }
+
+    #[test]
+    fn a_table_without_a_layer_is_a_mistake_and_a_cte_is_not() {
+        is_one_mistake("SELECT a FROM orders", "there is no table `orders`", "orders");
+        is_one_mistake("SELECT a FROM this", "there is no table `this`", "this");
+        is_one_mistake("SELECT a FROM x.bronze.t", "no catalog `x`", "x.bronze.t");
+        assert_eq!(
+            mistakes("WITH orders AS (SELECT a FROM bronze.orders) SELECT a FROM Orders"),
+            []
+        );
+    }
+
+    #[test]
+    fn a_header_stands_once_and_first() {
+        let header = "/*---\nrefresh = \"view\"\n---*/";
+        assert_eq!(mistakes(&format!("\n  {header} SELECT a FROM s.t")), []);
+        is_one_mistake(&format!("-- note\n{header}\nSELECT a FROM s.t"), "at the start", "/*---");
+        is_one_mistake(&format!("SELECT a FROM s.t {header}"), "at the start", "/*---");
+        is_one_mistake(&format!("{header} SELECT a {header} FROM s.t"), "one header", "/*---");
+        is_one_mistake("/* --- */ SELECT a FROM s.t", "no header", "/* --");
+        assert_eq!(mistakes("/* note */ SELECT '/*---' AS a FROM s.t"), []);
+    }
+
+    fn checked(check: &str) -> String {
+        format!("/*---\n[check]\nc1 = {check:?}\n---*/\nSELECT a FROM s.t")
+    }
+
+    #[test]
+    fn what_a_check_reads_is_an_input() {
+        let model = read(&checked("(SELECT count(*) FROM this) = (SELECT count(*) FROM S.Other)"));
+        let names: Vec<String> = model.unwrap().inputs.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["s.other", "s.t"]);
+    }
+
+    #[test]
+    fn a_check_is_one_expression_on_rows() {
+        assert_eq!(mistakes(&checked("(SELECT count(*) FROM this) > 0 -- some")), []);
+        assert_eq!(
+            mistakes(&checked(
+                "NOT EXISTS (WITH w AS (SELECT a FROM this) SELECT 1 FROM w LIMIT 1)"
+            )),
+            []
+        );
+        for (check, part) in [
+            ("", "no expression"),
+            ("count(*) > 0 FROM this", "no expression"),
+            ("true; SELECT 1", "no expression"),
+            ("(SELECT a FROM this) = 1, true", "no expression"),
+            ("1 = 1", "reads no table"),
+            ("(SELECT max(a) FROM this) = NULL", "is never true"),
+            ("(SELECT max(a) FROM thus) = 1", "there is no table `thus`"),
+        ] {
+            is_one_mistake(&checked(check), part, "c1");
+        }
+    }
+
+    #[test]
+    fn a_view_has_no_checks() {
+        let view = checked("(SELECT count(*) FROM this) > 0")
+            .replace("[check]", "refresh = \"view\"\n[check]");
+        is_one_mistake(&view, "would never run", "c1");
+    }
+
+    #[test]
+    fn what_depends_on_the_order_of_rows_is_noted_with_its_place() {
+        let model = read("SELECT a FROM s.t LIMIT 3").unwrap();
+        assert_eq!(model.unsteady.len(), 1);
+        assert!(model.unsteady[0].span.is_some());
+        assert!(read("SELECT a FROM s.t ORDER BY a LIMIT 3").unwrap().unsteady.is_empty());
+    }
+
+    #[test]
+    fn who_owns_a_model_does_not_change_its_fingerprint_and_a_check_does() {
+        let fingerprint = |text: &str| read(text).unwrap().fingerprint;
+        let owned = MODEL.replace("refresh", "owner = \"us\"\nrefresh");
+        assert_eq!(fingerprint(MODEL), fingerprint(&owned));
+        assert_eq!(fingerprint(MODEL), fingerprint(&MODEL.replace("One row", "A row")));
     }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::contract::{self, Contract, TableName};
 use crate::job::{self, Job};
-use crate::mistake::{Files, Mistake, did_you_mean, find_word};
+use crate::mistake::{Files, Mistake, did_you_mean};
 use crate::model::{self, Model, Refresh};
+
+#[cfg(test)]
+mod tests;
 
 /// Tables that the engine makes itself, without a contract of the project.
 pub const OWN_TABLES: &[(&str, &str)] = &[("bronze", "quarantine")];
@@ -27,7 +30,13 @@ pub struct Project {
 
 impl Project {
     /// Reads a project. What could be read is returned beside the mistakes.
-    pub fn parse(files: Files) -> (Self, Vec<Mistake>) {
+    pub fn parse(mut files: Files) -> (Self, Vec<Mistake>) {
+        for text in files.values_mut() {
+            // Editors of Windows put a mark before the first line, which is no part of the text.
+            if text.starts_with('\u{feff}') {
+                text.drain(..'\u{feff}'.len_utf8());
+            }
+        }
         let mut project = Self::default();
         let mut mistakes = Vec::new();
         for (path, text) in &files {
@@ -35,19 +44,26 @@ impl Project {
             match parts.as_slice() {
                 ["lake", layer, file] if file.ends_with(".sql") => {
                     let name = TableName::new(layer, stem(file));
-                    collect(contract::parse(&name, path, text), &mut mistakes)
-                        .map(|contract| project.contracts.insert(name, contract));
+                    let contract = collect(contract::parse(&name, path, text), &mut mistakes);
+                    if let (true, Some(contract)) = (may_be(&name, path, &mut mistakes), contract) {
+                        project.contracts.insert(name, contract);
+                    }
                 }
                 ["sql", layer, file] if file.ends_with(".sql") => {
                     let name = TableName::new(layer, stem(file));
-                    collect(model::parse(&name, path, text), &mut mistakes)
-                        .map(|model| project.models.insert(name, model));
+                    let model = collect(model::parse(&name, path, text), &mut mistakes);
+                    if let (true, Some(model)) = (may_be(&name, path, &mut mistakes), model) {
+                        project.models.insert(name, model);
+                    }
                 }
                 ["jobs", file] if file.ends_with(".toml") => {
                     project.jobs.extend(collect(job::parse(stem(file), path, text), &mut mistakes));
                 }
-                ["lake" | "sql", ..] if path.ends_with(".sql") => mistakes
+                ["lake" | "sql", ..] => mistakes
                     .push(Mistake::new(path, "the path is not <folder>/<layer>/<table>.sql")),
+                ["jobs", ..] => {
+                    mistakes.push(Mistake::new(path, "the path is not jobs/<name>.toml"));
+                }
                 _ => {}
             }
         }
@@ -80,9 +96,38 @@ impl Project {
         self.contracts.values().filter(|contract| !contract.sources.is_empty())
     }
 
+    /// The views that stored models read, directly or through other views, and one such model for each.
+    pub fn stored_views(&self) -> BTreeMap<TableName, TableName> {
+        let mut readers = BTreeMap::new();
+        for model in self.models.values().filter(|model| model.refresh != Refresh::View) {
+            let mut open: Vec<&TableName> = model.inputs.iter().collect();
+            while let Some(input) = open.pop() {
+                let view = self.models.get(input).filter(|view| view.refresh == Refresh::View);
+                if let Some(view) = view.filter(|_| !readers.contains_key(input)) {
+                    readers.insert(input.clone(), model.name.clone());
+                    open.extend(&view.inputs);
+                }
+            }
+        }
+        readers
+    }
+
     fn cross_check(&self, mistakes: &mut Vec<Mistake>) {
+        let stored_views = self.stored_views();
         for model in self.models.values() {
             self.check_inputs(model, mistakes);
+            match (model.refresh, stored_views.get(&model.name)) {
+                (Refresh::View, None) => {}
+                (Refresh::View, Some(reader)) => {
+                    mistakes.extend(model.unsteady.iter().cloned().map(|mut mistake| {
+                        mistake
+                            .message
+                            .push_str(&format!("; {reader} reads this view and is stored"));
+                        mistake
+                    }));
+                }
+                _ => mistakes.extend(model.unsteady.iter().cloned()),
+            }
             let contract = format!("lake/{}/{}.sql", model.name.layer, model.name.table);
             let has_contract = self.files.contains_key(&contract);
             match (model.refresh, has_contract) {
@@ -129,14 +174,16 @@ impl Project {
             let mut mistake = Mistake::new(&model.file, format!("there is no table {input}"));
             mistake.span = model.input_spans.get(input).cloned();
             let names = self.names();
-            mistake.hint =
-                Some(match did_you_mean(&input.to_string(), names.iter().map(String::as_str)) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => format!(
-                        "a table needs a contract in lake/{}/{}.sql",
-                        input.layer, input.table
-                    ),
-                });
+            let wanted = input.to_string();
+            mistake.hint = Some(match did_you_mean(&wanted, names.iter().map(String::as_str)) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None if contract::objection(input).is_some() => {
+                    format!("a model reads the tables of the project: {}", names.join(", "))
+                }
+                None => {
+                    format!("a table needs a contract in lake/{}/{}.sql", input.layer, input.table)
+                }
+            });
             mistakes.push(mistake);
         }
     }
@@ -176,8 +223,7 @@ impl Project {
                     &model.file,
                     format!("the models read each other in a circle: {}", names.join(" reads ")),
                 );
-                mistake.span =
-                    cycle.get(1).and_then(|next| find_word(&model.text, &next.to_string()));
+                mistake.span = cycle.get(1).and_then(|next| model.input_spans.get(next)).cloned();
                 mistakes.push(mistake);
                 break;
             }
@@ -215,6 +261,19 @@ impl Project {
     }
 }
 
+/// Whether a project may have a table of this name; if not, its file has a mistake.
+fn may_be(name: &TableName, path: &str, mistakes: &mut Vec<Mistake>) -> bool {
+    let own = OWN_TABLES.iter().any(|(layer, table)| *layer == name.layer && *table == name.table);
+    let objection = contract::objection(name).or_else(|| {
+        let hint = "rename the file: the engine makes this table itself".to_owned();
+        own.then(|| (format!("{name} is the engine's"), hint))
+    });
+    if let Some((message, hint)) = &objection {
+        mistakes.push(Mistake::new(path, message).hint(hint));
+    }
+    objection.is_none()
+}
+
 fn stem(file: &str) -> &str {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
@@ -226,53 +285,5 @@ fn collect<T>(result: Result<T, Vec<Mistake>>, mistakes: &mut Vec<Mistake>) -> O
             mistakes.extend(found);
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn files(list: &[(&str, &str)]) -> Files {
-        list.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
-    }
-
-    const CLICKS: &str =
-        "CREATE TABLE bronze.clicks (id STRING) TBLPROPERTIES ('lake.source' = 'folder:clicks')";
-
-    #[test]
-    fn models_come_after_their_inputs() {
-        let (project, mistakes) = Project::parse(files(&[
-            ("lake/bronze/clicks.sql", CLICKS),
-            ("sql/gold/a.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM silver.b"),
-            ("sql/silver/b.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM bronze.clicks"),
-        ]));
-        assert_eq!(mistakes, []);
-        let order: Vec<String> = project.order.iter().map(ToString::to_string).collect();
-        assert_eq!(order, ["silver.b", "gold.a"]);
-    }
-
-    #[test]
-    fn mistakes_between_files_are_found_at_once() {
-        let (_, mistakes) = Project::parse(files(&[
-            ("lake/bronze/clicks.sql", CLICKS),
-            ("lake/gold/orphan.sql", "CREATE TABLE gold.orphan (id STRING)"),
-            ("sql/gold/a.sql", "SELECT id FROM bronze.click"),
-            ("sql/gold/b.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM gold.c"),
-            ("sql/gold/c.sql", "/*---\nrefresh = \"view\"\n---*/ SELECT id FROM gold.b"),
-            ("jobs/x.toml", "schedule = \"0 * * * *\"\nrun = [\"sliver\", \"bronze\"]"),
-        ]));
-        let text: Vec<String> =
-            mistakes.iter().map(|m| format!("{} {:?}", m.message, m.hint)).collect();
-        for part in [
-            "nothing fills gold.orphan",
-            "gold.a has no contract",
-            "did you mean `bronze.clicks`?",
-            "in a circle",
-            "no layer or table sliver",
-        ] {
-            assert!(text.iter().any(|message| message.contains(part)), "{part}: {text:#?}");
-        }
-        assert_eq!(mistakes.len(), 5, "{text:#?}");
     }
 }

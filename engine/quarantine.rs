@@ -238,7 +238,7 @@ mod tests {
         let metadata = match table.evolve(contract, &[]).unwrap() {
             Evolution::None => None,
             Evolution::Additive(action) => Some(action),
-            Evolution::Breaking(_) => panic!("quarantine cannot be kept"),
+            Evolution::Breaking { .. } => panic!("quarantine cannot be kept"),
         };
         let mut writer = table.writer(contract).unwrap();
         writer.write(rows).await.unwrap();

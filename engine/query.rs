@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::dataframe::DataFrame;
@@ -14,18 +15,32 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan, Projection, Volatility};
+use datafusion::optimizer::Analyzer;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
-use crate::contract::TableName;
-use crate::error::{Error, Result};
+use crate::contract::{CATALOG, TableName};
+use crate::error::{Error, Kind, Result};
+use crate::table::storage_error;
 
+mod checked;
+mod checked_sum;
+mod distinct_sum;
 mod explain;
+mod guard;
 mod hash;
+mod micros;
 mod reporting;
+mod simple;
+mod spans;
+mod times;
+mod written;
 pub use explain::explain;
+pub use guard::may_fail_on;
 pub use hash::ContentHash;
 
 /// What limits a query.
@@ -58,8 +73,6 @@ impl std::fmt::Debug for Query {
     }
 }
 
-const CATALOG: &str = "lake";
-
 impl Query {
     /// An empty set of tables.
     ///
@@ -81,19 +94,27 @@ impl Query {
             .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
             .build_arc()
-            .map_err(|cause| Error::retry("cannot prepare queries").caused_by(cause))?;
+            .map_err(|cause| translate("cannot prepare queries", cause))?;
         // The physical push-down of filters finds columns by name, also the other side's of a join
         // that was swapped, and rows are lost (DataFusion 55.2). Filters reach the scans before.
         let rules = PhysicalOptimizer::new().rules.into_iter();
-        let rules = rules.filter(|rule| !rule.name().starts_with("FilterPushdown")).collect();
+        let rules = rules.filter(|rule| !rule.name().starts_with("FilterPushdown"));
+        let rules = rules.chain([Arc::new(guard::GuardFilters) as _]).collect();
+        let mut analysis = Analyzer::new().rules;
+        analysis.push(Arc::new(micros::MicrosecondCasts));
+        analysis.push(Arc::new(TypeCoercion::new()));
+        analysis.push(Arc::new(checked::CheckedArithmetic));
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime)
+            .with_analyzer_rules(analysis)
             .with_physical_optimizer_rules(rules)
+            .with_type_planner(Arc::new(micros::Microseconds))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
+        times::functions().into_iter().for_each(|function| context.register_udf(function));
         Ok(Self { context })
     }
 
@@ -140,7 +161,10 @@ impl Query {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        self.context.sql_with_options(sql, read_only).await
+        let (state, plan) = self.context.sql_with_options(sql, read_only).await?.into_parts();
+        // The types of a result are known once the types of its parts agree.
+        let plan = analyze(&state, plan)?;
+        Ok(DataFrame::new(state, plan))
     }
 
     /// The rows of a planned query, in as many streams as it runs in.
@@ -151,6 +175,11 @@ impl Query {
         let task = frame.task_ctx();
         let plan = frame.create_physical_plan().await?;
         execute_stream_partitioned(plan, Arc::new(task))
+    }
+
+    /// Whether a planned query could be run: some of what can be planned cannot.
+    pub async fn can_run(&self, frame: DataFrame) -> Result<(), DataFusionError> {
+        frame.create_physical_plan().await.map(drop)
     }
 
     /// Runs a query and collects its rows.
@@ -166,7 +195,33 @@ impl Query {
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let expression = self.context.parse_sql_expr(sql, &schema)?;
+        let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };
+        let rows = Arc::new(LogicalPlan::EmptyRelation(rows));
+        let plan = LogicalPlan::Projection(Projection::try_new(vec![expression], rows)?);
+        let analyzed = analyze(&self.context.state(), plan)?.expressions().pop();
+        let expression = analyzed.ok_or_else(|| {
+            DataFusionError::Internal("an expression went while it was analyzed".to_owned())
+        })?;
+        let expression = simple::simplified(&self.context.state(), expression, &schema)?;
         self.context.create_physical_expr(expression, &schema)
+    }
+
+    /// Whether a function gives the same for the same arguments at every run. One that the planner
+    /// does not know counts as steady: planning says that it is unknown.
+    pub fn is_steady(&self, function: &str) -> bool {
+        let state = self.context.state_ref();
+        let found = state.read().scalar_functions().get(function).cloned();
+        found.is_none_or(|found| found.signature().volatility == Volatility::Immutable)
+            && function != "version"
+    }
+
+    /// Whether a function looks at many rows: an aggregate or a window function, and no other.
+    pub fn is_of_many_rows(&self, function: &str) -> bool {
+        let state = self.context.state_ref();
+        let state = state.read();
+        !state.scalar_functions().contains_key(function)
+            && (state.aggregate_functions().contains_key(function)
+                || state.window_functions().contains_key(function))
     }
 
     /// The names of all tables and their columns.
@@ -195,19 +250,57 @@ impl Query {
     }
 }
 
+/// Settles types, and puts what is ours into a plan: see `checked`, `guard` and `micros`.
+fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
+}
+
 /// A query's error as ours: what runs out, what is wrong, or what is broken.
 pub fn translate(what: &str, cause: DataFusionError) -> Error {
+    if let DataFusionError::External(own) = cause.find_root()
+        && let Some(own) = own.downcast_ref::<Error>()
+    {
+        let message = format!("{what}: {own}");
+        let error = match own.kind() {
+            Kind::Usage => Error::usage(message),
+            Kind::Data => Error::data(message),
+            Kind::Retry => Error::retry(message),
+            Kind::Internal => Error::internal(message),
+            Kind::Interrupted => Error::interrupted(),
+        };
+        return match own.hint_text() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        };
+    }
     match cause.find_root() {
-        DataFusionError::ResourcesExhausted(_) => Error::retry(what)
+        // The same query needs the same memory the next time.
+        DataFusionError::ResourcesExhausted(_) => Error::data(what)
             .hint("raise `query.memory` (LAKE_QUERY_MEMORY), or select less")
             .caused_by(cause),
-        DataFusionError::External(_)
-        | DataFusionError::ObjectStore(_)
-        | DataFusionError::IoError(_)
-        | DataFusionError::ParquetError(_) => Error::retry(what).caused_by(cause),
-        DataFusionError::Internal(_) => Error::internal(what).caused_by(cause),
-        _ => Error::data(what).caused_by(cause),
+        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => {
+            Error::internal(what).caused_by(cause)
+        }
+        DataFusionError::ArrowError(arrow, _)
+            if repeats_value(arrow) && !is_of_planning(&cause) =>
+        {
+            Error::data(format!("{what}: a value does not fit a type that the query asks for"))
+                .hint("TRY_CAST(…) gives NULL for such values, and so finds their rows")
+        }
+        _ => storage_error(&what, cause.into())
+            .unwrap_or_else(|cause| Error::data(what).caused_by(cause)),
     }
+}
+
+/// Arrow's errors of these kinds repeat a value, which may be personal.
+fn repeats_value(error: &ArrowError) -> bool {
+    use ArrowError::{ArithmeticOverflow, CastError, ComputeError, ParseError};
+    matches!(error, CastError(_) | ParseError(_) | ComputeError(_) | ArithmeticOverflow(_))
+}
+
+/// Whether only what the query itself says was computed.
+fn is_of_planning(error: &DataFusionError) -> bool {
+    matches!(error, DataFusionError::Context(place, _) if place.starts_with("Optimizer rule"))
 }
 
 /// The folder for spilled data, made when it is needed.

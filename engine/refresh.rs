@@ -30,16 +30,26 @@ const CONTENT: &str = "lake.content";
 /// The commit-info key of the model that computed the rows.
 const MODEL: &str = "lake.model";
 
+/// How a run looks at a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// Compute and write it anew, due or not.
+    pub full: bool,
+    /// Look also at what others may have done to the table: a run that goes on does so once.
+    pub closely: bool,
+}
+
 /// Brings one model's table up to date.
 ///
 /// # Errors
-/// A check is broken, an input is missing, the store failed, or another run was faster five times.
+/// A check is broken, an input is missing, the table's files are gone, the store failed, or another
+/// run was faster five times.
 pub async fn refresh(
     world: &World,
     model: &Model,
     pins: &mut Pins,
     limits: &Limits,
-    full: bool,
+    ask: Ask,
 ) -> Result<Step> {
     let started = Instant::now();
     let contract = world.project.contracts.get(&model.name);
@@ -53,7 +63,7 @@ pub async fn refresh(
     }
     let mut lost = 0;
     let (rows, result, table) = loop {
-        match round(world, model, contract, pins, limits, full).await? {
+        match round(world, model, contract, pins, limits, ask).await? {
             Some(done) => break done,
             None => lost += 1,
         }
@@ -81,23 +91,39 @@ async fn round(
     contract: &Contract,
     pins: &mut Pins,
     limits: &Limits,
-    full: bool,
+    ask: Ask,
 ) -> Result<Option<(u64, StepResult, Table)>> {
-    let mut table = world.lake.open_or_create(contract).await?;
     let inputs = stored_inputs(&world.project, model);
+    // Before anything is made: a table computed from nothing would look like a result.
+    pins.require(world, &model.name, &inputs)?;
+    let mut table = world.lake.open_or_create(contract).await?;
     pins.catch_up(world, &table, &inputs).await?;
-    let fingerprint = fingerprint(world, model, &inputs, pins, limits)?;
+    let fingerprint = fingerprint(world, model, contract, &inputs, pins, limits)?;
     let change = match table.evolve(contract, &[])? {
         Evolution::None => None,
-        Evolution::Additive(change) | Evolution::Breaking(change) => Some(change),
+        Evolution::Additive(change) | Evolution::Breaking { change, .. } => Some(change),
     };
-    if !full && change.is_none() && is_current(&table, &inputs, pins, &fingerprint).await? {
+    let held = Held::of(&table).await?;
+    let is_due = ask.full
+        || change.is_some()
+        || held.model.as_deref() != Some(&fingerprint)
+        || is_behind(&table, &inputs, pins).await?;
+    if !is_due {
+        if ask.closely {
+            look_closely(world, &table, &held).await?;
+        }
         return Ok(Some((0, StepResult::UpToDate, table)));
     }
-    let staged = compute(world, model, contract, &table, &inputs, pins, limits).await?;
-    let before = table.last_info(CONTENT).await?;
+    let staged = match compute(world, model, contract, &table, &inputs, pins, limits).await {
+        Ok(staged) => staged,
+        Err(error) => return Err(pins.name_damage(&inputs, error).await),
+    };
     let content = staged.content.to_string();
-    let unchanged = change.is_none() && before.as_ref().and_then(Value::as_str) == Some(&content);
+    let unchanged = !ask.full
+        && change.is_none()
+        && held.content.as_deref() == Some(&content)
+        && !held.is_foreign
+        && table.missing_files().await?.is_empty();
     let versions = versions(&inputs, pins);
     let mut info = Map::new();
     info.insert(CONTENT.to_owned(), json!(content));
@@ -121,6 +147,56 @@ async fn round(
             Ok(None)
         }
     }
+}
+
+/// What the newest commit of ours says that a table holds.
+#[derive(Debug, Default)]
+struct Held {
+    /// The hash of its rows.
+    content: Option<String>,
+    /// The fingerprint of the model that computed them.
+    model: Option<String>,
+    /// The version of that commit.
+    version: u64,
+    /// Whether another tool added or removed rows since: the hash says nothing then.
+    is_foreign: bool,
+}
+
+impl Held {
+    async fn of(table: &Table) -> Result<Self> {
+        let Some((version, info)) = table.last_info(CONTENT).await? else {
+            return Ok(Self::default());
+        };
+        let text = |key: &str| info.get(key).and_then(Value::as_str).map(str::to_owned);
+        let is_foreign = table.changed_since(version).await?;
+        Ok(Self { content: text(CONTENT), model: text(MODEL), version, is_foreign })
+    }
+}
+
+/// A table that is not due may still not hold what was computed.
+///
+/// # Errors
+/// Files of the table are gone: nobody can read it.
+async fn look_closely(world: &World, table: &Table, held: &Held) -> Result<()> {
+    let name = table.name();
+    let way_out =
+        format!("`lake run {} --select {name} --full-refresh` computes it anew", name.layer);
+    let missing = table.missing_files().await?;
+    if let Some(first) = missing.first() {
+        let more = match missing.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        return Err(Error::data(format!("{name}: the file {first}{more} of the table is gone"))
+            .hint(way_out));
+    }
+    if held.is_foreign {
+        world.remark(format!(
+            "{name}: another tool changed its rows since version {}, which lake wrote; {way_out}",
+            held.version
+        ));
+    }
+    Ok(())
 }
 
 /// The `txn` that says which version of an input a table holds.
@@ -153,16 +229,19 @@ fn versions(inputs: &[TableName], pins: &Pins) -> BTreeMap<String, i64> {
 }
 
 /// What the rows depend on besides the versions of the inputs: the SQL of the model and of the
-/// views it reads, which tables its inputs are, and the reporting zone if it makes dates.
+/// views it reads, the contract that decides which rows are right, which tables its inputs are, and
+/// the reporting zone if it makes dates.
 fn fingerprint(
     world: &World,
     model: &Model,
+    contract: &Contract,
     inputs: &[TableName],
     pins: &Pins,
     limits: &Limits,
 ) -> Result<String> {
     let mut digest = Sha256::new();
     digest.update(&model.fingerprint);
+    digest.update(contract.fingerprint());
     let mut open = model.inputs.clone();
     let mut text = model.text.clone();
     while let Some(input) = open.pop() {
@@ -173,7 +252,8 @@ fn fingerprint(
             open.extend(view.inputs.iter().cloned());
         }
     }
-    if text.contains("reporting_date") {
+    // SQL does not care about the case of a function's name.
+    if text.to_ascii_lowercase().contains("reporting_date") {
         digest.update(limits.reporting_tz.name());
     }
     for input in inputs {
@@ -182,30 +262,18 @@ fn fingerprint(
     Ok(hex::encode(&digest.finalize()[..8]))
 }
 
-/// Whether the table holds the model's rows for the pinned versions already. Commits of an input
-/// that change no rows wake nobody.
-async fn is_current(
-    table: &Table,
-    inputs: &[TableName],
-    pins: &Pins,
-    fingerprint: &str,
-) -> Result<bool> {
-    if table.last_info(MODEL).await?.as_ref().and_then(Value::as_str) != Some(fingerprint) {
-        return Ok(false);
-    }
+/// Whether rows of an input changed since the version that the table holds.
+async fn is_behind(table: &Table, inputs: &[TableName], pins: &Pins) -> Result<bool> {
     for input in inputs {
         let held = table.txn(&bookmark(&input.to_string())).await?;
-        let current = match (held, pins.get(input)) {
+        let current = match (held.map(u64::try_from), pins.get(input)) {
             (None, None) => true,
-            (Some(held), Some(input)) => match u64::try_from(held) {
-                Ok(held) => !input.changed_since(held).await?,
-                Err(_) => false,
-            },
+            (Some(Ok(held)), Some(input)) => !input.changed_since(held).await?,
             _ => false,
         };
         if !current {
-            return Ok(false);
+            return Ok(true);
         }
     }
-    Ok(true)
+    Ok(false)
 }

@@ -222,7 +222,7 @@ impl<'a> Replay<'a> {
             self.clear(&mut quarantine, &taken, number).await?;
             return Ok(Round::Finished);
         }
-        let metadata = evolve(&table, self.contract, &[])?;
+        let metadata = evolve(self.world, &table, self.contract, self.pseudonyms.as_ref(), &[])?;
         // Whole milliseconds: the statistics of files are no finer.
         let last_ms = entered.max(left).unwrap_or(0).div_euclid(1000);
         let number = self.world.clock.now_ms().max(last_ms + 1) * 1000;
@@ -286,7 +286,7 @@ impl<'a> Replay<'a> {
                 seen: vec![(self.app.clone(), left)],
                 info: info(&[("lake.replayed", json!(taken.len()))]),
                 // The files are written with the columns that quarantine has today.
-                metadata: evolve(quarantine, &self.quarantine, &[])?,
+                metadata: evolve(self.world, quarantine, &self.quarantine, None, &[])?,
                 ..Commit::default()
             };
             match quarantine.commit(commit).await? {

@@ -12,7 +12,7 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::PhysicalExpr;
 
-use crate::contract::{Check, Contract, OnViolation, Type, Violation};
+use crate::contract::{Check, Contract, OnViolation, Type, Violation, quoted};
 use crate::error::{Error, Result};
 use crate::mistake::Mistake;
 use crate::query::{Query, explain};
@@ -290,7 +290,7 @@ pub fn strict(contract: &Contract) -> Contract {
         if let Type::Text { max: Some(max) } = column.field.data_type {
             contract.checks.push(Check {
                 name: format!("{}_fits_its_varchar", column.field.name),
-                expression: format!("character_length({}) <= {max}", column.field.name),
+                expression: format!("character_length({}) <= {max}", quoted(&column.field.name)),
                 violation: Violation { action: OnViolation::Fail, at_most: None },
                 span: column.span.clone(),
             });

@@ -1,5 +1,6 @@
 //! `lake run`: does what is due, in order, and stops; or goes on until it is asked to stop.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::contract::TableName;
@@ -7,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{Feeds, Look, ingest};
 use crate::plan::{Plan, plan};
 use crate::query::limits;
-use crate::refresh::{Pins, refresh};
+use crate::refresh::{Ask, Pins, refresh, stored_inputs};
 use crate::world::{Event, Failures, Step, World};
 
 /// What to run.
@@ -33,12 +34,14 @@ const STOP_ASKED: Duration = Duration::from_millis(100);
 /// Does what is due and stops.
 ///
 /// # Errors
-/// What fails ends the run, with one exception: of sources that are broken or lost, the others are
-/// read first. What was committed before stays.
+/// What is wrong with one source or one model, once the others are done: only what depends on a
+/// model that failed is held back. What is wrong with everything ends the run at once. What was
+/// committed before stays.
 pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
     let plan = prepare(world, request).await?;
     let look = Look { following: false, accept_loss: request.accept_loss.clone() };
-    carry_out(world, &plan, request.full_refresh, &look, &mut Feeds::default()).await
+    let ask = Ask { full: request.full_refresh, closely: true };
+    carry_out(world, &plan, ask, &look, &mut Feeds::default()).await
 }
 
 /// Does what is due, again and again, until somebody asks to stop.
@@ -47,7 +50,7 @@ pub async fn run(world: &World, request: &Request) -> Result<Vec<Step>> {
 /// As [`run`], but what may pass ends it only after five minutes; and `Interrupted` when it was asked to stop, once all that was begun is committed.
 pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let plan = prepare(world, request).await?;
-    let mut full_refresh = request.full_refresh;
+    let mut ask = Ask { full: request.full_refresh, closely: true };
     let look = Look { following: true, accept_loss: request.accept_loss.clone() };
     let mut feeds = Feeds::default();
     let interval_ms = world.settings.duration_ms("ingest.interval")?.unsigned_abs();
@@ -55,12 +58,12 @@ pub async fn follow(world: &World, request: &Request) -> Result<Vec<Step>> {
     let (mut is_whole, mut failing, mut wait) = (false, None, interval);
     let ended = loop {
         let began = Instant::now();
-        match carry_out(world, &plan, full_refresh, &look, &mut feeds).await {
+        match carry_out(world, &plan, ask, &look, &mut feeds).await {
             Ok(_) => {
                 if failing.is_some() {
                     world.remark(format!("{} it goes well again", world.clock.time_of_day()));
                 }
-                (full_refresh, is_whole, failing, wait) = (false, true, None, interval);
+                (ask, is_whole, failing, wait) = (Ask::default(), true, None, interval);
             }
             // It went well before, so it may again: a store or a broker is away for a while. The
             // store has answered in any case; brokers that never did may have another address.
@@ -109,14 +112,15 @@ async fn prepare(world: &World, request: &Request) -> Result<Plan> {
 async fn carry_out(
     world: &World,
     plan: &Plan,
-    full_refresh: bool,
+    ask: Ask,
     look: &Look,
     feeds: &mut Feeds,
 ) -> Result<Vec<Step>> {
     if *plan != Plan::default() {
         world.lake.refuse_missing_root()?;
     }
-    let read = read_sources(world, plan, look, feeds).await;
+    let mut failures = Failures::default();
+    let read = read_sources(world, plan, look, feeds, &mut failures).await;
     if !look.following {
         feeds.close().await;
     }
@@ -124,17 +128,8 @@ async fn carry_out(
         world.lake.refuse_missing_root()?;
     }
     let mut steps = read?;
-    if plan.refresh.is_empty() {
-        return Ok(steps);
-    }
-    let scratch = world.lake.scratch_folder()?;
-    let limits = limits(&world.settings, Some(scratch.path()))?;
-    let mut pins = Pins::take(world).await?;
-    for name in &plan.refresh {
-        world.stop.check()?;
-        let model = world.project.models.get(name).ok_or_else(|| unplanned(name))?;
-        steps.push(refresh(world, model, &mut pins, &limits, full_refresh).await?);
-    }
+    steps.extend(run_models(world, plan, ask, &mut failures).await?);
+    failures.end()?;
     Ok(steps)
 }
 
@@ -143,16 +138,58 @@ async fn read_sources(
     plan: &Plan,
     look: &Look,
     feeds: &mut Feeds,
+    failures: &mut Failures,
 ) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
-    let mut failures = Failures::default();
     for name in &plan.ingest {
         world.stop.check()?;
         let contract = world.project.contracts.get(name).ok_or_else(|| unplanned(name))?;
-        let step = ingest(world, contract, look, feeds).await;
-        steps.extend(failures.hold(world, step)?);
+        steps.extend(ingest(world, contract, look, feeds, failures).await?);
     }
-    failures.end()?;
+    Ok(steps)
+}
+
+/// Brings the models up to date, each after its inputs. One that fails holds back what depends on
+/// it: that would be computed from rows that are not right yet.
+async fn run_models(
+    world: &World,
+    plan: &Plan,
+    ask: Ask,
+    failures: &mut Failures,
+) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    if plan.refresh.is_empty() {
+        return Ok(steps);
+    }
+    let scratch = world.lake.scratch_folder()?;
+    let limits = limits(&world.settings, Some(scratch.path()))?;
+    let mut pins = Pins::take(world).await?;
+    let (mut failed, mut held_back): (BTreeSet<&TableName>, BTreeSet<&TableName>) =
+        Default::default();
+    for name in &plan.refresh {
+        world.stop.check()?;
+        let model = world.project.models.get(name).ok_or_else(|| unplanned(name))?;
+        let inputs = stored_inputs(&world.project, model);
+        if inputs.iter().any(|input| failed.contains(input) || held_back.contains(input)) {
+            held_back.insert(name);
+            continue;
+        }
+        let step = refresh(world, model, &mut pins, &limits, ask).await;
+        match failures.hold(world, step)? {
+            Some(step) => steps.push(step),
+            None => drop(failed.insert(name)),
+        }
+    }
+    if !failed.is_empty() {
+        let list = |names: &BTreeSet<&TableName>| {
+            names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let mut text = format!("failed: {}", list(&failed));
+        if !held_back.is_empty() {
+            text.push_str(&format!("; held back, since they depend on it: {}", list(&held_back)));
+        }
+        world.remark(text);
+    }
     Ok(steps)
 }
 

@@ -214,8 +214,15 @@ impl Settings {
             (Some(key), _) => key.to_owned(),
             (None, Some(file)) => {
                 let path = self.project.join(file);
-                std::fs::read_to_string(&path)
-                    .map_err(|cause| Error::io(format!("cannot read {}", path.display()), cause))?
+                std::fs::read_to_string(&path).map_err(|cause| {
+                    let what = format!("cannot read {}", path.display());
+                    if cause.kind() == std::io::ErrorKind::NotFound {
+                        return Error::usage(what)
+                            .hint("`privacy.key_file` names it: correct the path, or make the file")
+                            .caused_by(cause);
+                    }
+                    Error::io(what, cause)
+                })?
             }
             (None, None) => {
                 return Err(Error::usage("personal columns need `privacy.key`, and it is not set")

@@ -5,20 +5,20 @@
 //! read, rewriting commits carry a fence, log cleanup is off, and after any commit error the log is
 //! read before anything is decided.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::datasource::TableProvider;
-use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::{Action, MetadataExt, StructField, StructType, new_metadata};
+use deltalake::kernel::Action;
 use deltalake::logstore::get_actions;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use futures::TryStreamExt;
+use object_store::ObjectStore;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -26,13 +26,22 @@ use crate::contract::{Contract, TableName};
 use crate::error::{Error, Kind, Result};
 
 mod commit;
+mod evolution;
+mod fault;
+mod folders;
 mod history;
 mod provider;
 mod read;
 mod staged;
+mod statistics;
 mod tip;
+mod versions;
 mod write;
 pub use commit::{Commit, Outcome};
+pub use evolution::{Difference, Evolution};
+use evolution::{kernel_schema, properties};
+pub(crate) use fault::{storage_error, translate};
+pub use folders::nameless;
 pub use read::{FileRows, StoredFile};
 use tip::{Tip, info_of};
 pub use write::{Files, Writer};
@@ -42,6 +51,9 @@ const TRIES: u32 = 3;
 
 /// Properties that say which topic a table was read from: this, and the topic's name.
 pub const TOPIC_PROPERTY: &str = "lake.topic.";
+
+/// The property of a table with personal columns that says under which key its pseudonyms are.
+pub const KEY_PROPERTY: &str = "lake.privacy_key";
 
 /// A change of a table's columns or properties, as part of a commit.
 pub type Change = Box<Action>;
@@ -53,7 +65,7 @@ pub type StoreOptions = HashMap<String, String>;
 ///
 /// # Errors
 /// The place cannot be used: no credentials, no permission.
-pub fn open_store(url: &Url, options: &StoreOptions) -> Result<Arc<dyn object_store::ObjectStore>> {
+pub fn open_store(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>> {
     deltalake::aws::register_handlers(None);
     let store = DeltaTableBuilder::from_url(url.clone())
         .map(|builder| builder.with_storage_options(options.clone()))
@@ -121,6 +133,11 @@ impl Table {
                 Err(DeltaTableError::NotATable(_)) if version.is_none() => return Ok(None),
                 Err(cause) => failed(cause),
             };
+            if let Some(version) = version
+                && let Some(error) = versions::missing(name, url, options, version).await?
+            {
+                return Err(error);
+            }
             if !may_pass(url, &error, &mut tries).await {
                 return Err(error);
             }
@@ -205,16 +222,35 @@ impl Table {
         Ok(info.and_then(|info| info.get("timestamp").and_then(Value::as_i64)))
     }
 
-    /// What the newest commit that names `key` in its commit info says there, looking back at most
-    /// as far as the log reaches.
-    pub async fn last_info(&self, key: &str) -> Result<Option<Value>> {
+    /// The newest commit that names `key` in its commit info: its version, and what it says, looking
+    /// back at most as far as the log reaches.
+    pub async fn last_info(&self, key: &str) -> Result<Option<(u64, Map<String, Value>)>> {
         for version in (0..=self.version()).rev() {
             let Some(info) = self.commit_info(version).await? else { return Ok(None) };
-            if let Some(value) = info.get(key) {
-                return Ok(Some(value.clone()));
+            if info.contains_key(key) {
+                return Ok(Some((version, info)));
             }
         }
         Ok(None)
+    }
+
+    /// The files of this version that are not in the store, by their paths below the table's folder.
+    ///
+    /// # Errors
+    /// The store cannot be listed.
+    pub async fn missing_files(&self) -> Result<Vec<String>> {
+        let mut named: BTreeSet<String> = self.files()?.into_iter().map(|file| file.path).collect();
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let store = self.delta.object_store();
+        let mut listing = store.list(None);
+        while let Some(file) =
+            listing.try_next().await.map_err(|cause| self.failed("list", cause.into()))?
+        {
+            named.remove(file.location.as_ref());
+        }
+        Ok(named.into_iter().collect())
     }
 
     /// The commit info of `version`; `None` if the log no longer has it.
@@ -295,7 +331,7 @@ impl Table {
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
         self.files_state()?;
         provider::provider(&self.delta).map_err(|cause| {
-            Error::retry(format!("cannot read table {}", self.name)).caused_by(cause)
+            crate::query::translate(&format!("cannot read table {}", self.name), cause)
         })
     }
 
@@ -304,39 +340,6 @@ impl Table {
         let state = self.files_state()?;
         let rows = state.log_data().into_iter().map(|file| file.num_records());
         Ok(rows.map(|n| n.map(|n| n as u64)).sum())
-    }
-
-    /// Whether the table's columns and properties are still those of the contract and of `own`; if
-    /// not, the action that brings them up to date.
-    pub fn evolve(&self, contract: &Contract, own: &[(String, String)]) -> Result<Evolution> {
-        let state = self.state()?;
-        let wanted = kernel_schema(contract)?;
-        let have = state.schema();
-        let same_columns = *have == wanted;
-        let mut wanted_properties = properties(contract);
-        // What earlier commits noted of their sources stays.
-        let noted = state.metadata().configuration().iter();
-        let noted = noted.filter(|(key, _)| key.starts_with(TOPIC_PROPERTY));
-        wanted_properties.extend(noted.map(|(key, value)| (key.clone(), value.clone())));
-        wanted_properties.extend(own.iter().cloned());
-        let same_properties = wanted_properties
-            .iter()
-            .all(|(key, value)| state.metadata().configuration().get(key) == Some(value));
-        let partitions = state.metadata().partition_columns();
-        if same_columns && same_properties && *partitions == contract.partition_by {
-            return Ok(Evolution::None);
-        }
-        let described = new_metadata(&wanted, contract.partition_by.clone(), wanted_properties)
-            .and_then(|metadata| metadata.with_table_id(state.metadata().id().to_owned()))
-            .and_then(|metadata| metadata.with_name(self.name.to_string()))
-            .and_then(|metadata| metadata.with_description(contract.about.clone()));
-        let metadata = described.map_err(|cause| self.failed("describe", cause.into()))?;
-        let action = Box::new(Action::Metadata(metadata));
-        let additive = *partitions == contract.partition_by
-            && have.fields().all(|field| {
-                wanted.field(field.name()).is_some_and(|wanted| additive(field, wanted))
-            });
-        Ok(if additive { Evolution::Additive(action) } else { Evolution::Breaking(action) })
     }
 
     fn state(&self) -> Result<&DeltaTableState> {
@@ -366,122 +369,5 @@ impl Table {
             .hint("remove the property from the table"));
         }
         Ok(())
-    }
-}
-
-/// How a table differs from its contract.
-#[derive(Debug)]
-pub enum Evolution {
-    /// Not at all.
-    None,
-    /// The contract has more columns, or other properties: old rows stay as they are.
-    Additive(Box<Action>),
-    /// Columns went, changed their type, or the table is split otherwise: rows must be rewritten.
-    Breaking(Box<Action>),
-}
-
-fn additive(have: &StructField, wanted: &StructField) -> bool {
-    use deltalake::kernel::DataType::Struct;
-    let stricter = have.is_nullable() && !wanted.is_nullable();
-    !stricter
-        && match (have.data_type(), wanted.data_type()) {
-            (Struct(have), Struct(wanted)) => have.fields().all(|field| {
-                wanted.field(field.name()).is_some_and(|wanted| additive(field, wanted))
-            }),
-            (have, wanted) => have == wanted,
-        }
-}
-
-fn kernel_schema(contract: &Contract) -> Result<StructType> {
-    let arrow = contract.schema();
-    let plain: StructType = arrow.as_ref().try_into_kernel().map_err(|cause| {
-        Error::usage(format!("{}: the columns are no Delta schema", contract.file)).caused_by(cause)
-    })?;
-    let fields = plain.fields().map(|field| commented(field, field.name(), contract));
-    StructType::try_new(fields).map_err(|cause| {
-        Error::usage(format!("{}: the columns are no Delta schema", contract.file)).caused_by(cause)
-    })
-}
-
-fn commented(field: &StructField, path: &str, contract: &Contract) -> StructField {
-    use deltalake::kernel::DataType::Struct;
-    let mut field = field.clone();
-    if let Struct(inner) = field.data_type() {
-        let fields = inner
-            .fields()
-            .map(|inner| commented(inner, &format!("{path}.{}", inner.name()), contract));
-        if let Ok(inner) = StructType::try_new(fields) {
-            field.data_type = Struct(Box::new(inner));
-        }
-    }
-    match contract.comment(path) {
-        Some(comment) => field.with_metadata([("comment", comment)]),
-        None => field,
-    }
-}
-
-/// The properties of the Delta table: those of the contract, and its checks for people to see.
-fn properties(contract: &Contract) -> HashMap<String, String> {
-    let mut properties: HashMap<String, String> = contract
-        .properties
-        .iter()
-        .filter(|(key, _)| !key.starts_with("lake.comment."))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    for check in &contract.checks {
-        properties.insert(format!("lake.check.{}", check.name), check.expression.clone());
-    }
-    properties.entry("delta.checkpointInterval".to_owned()).or_insert_with(|| "10".to_owned());
-    properties
-}
-
-/// A delta-rs error as ours: what a person can do about it is in the chain of causes.
-pub(crate) fn translate(what: impl fmt::Display, cause: DeltaTableError) -> Error {
-    let mut io_kind = None;
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&cause);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            io_kind = Some(error.kind());
-        }
-        next = error.source();
-    }
-    match io_kind {
-        Some(
-            kind @ (io::ErrorKind::PermissionDenied
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::QuotaExceeded),
-        ) => Error::io(what, io::Error::new(kind, cause.to_string())),
-        _ => with_store_hint(Error::retry(what.to_string()), &cause).caused_by(cause),
-    }
-}
-
-/// Adds what a person can do about what a remote store says.
-pub(crate) fn with_store_hint(error: Error, cause: &(dyn std::error::Error + 'static)) -> Error {
-    use object_store::Error::{PermissionDenied, Unauthenticated};
-    let (mut next, mut denied, mut text) = (Some(cause), false, String::new());
-    while let Some(cause) = next {
-        let found = cause.downcast_ref::<object_store::Error>();
-        denied |= matches!(found, Some(PermissionDenied { .. } | Unauthenticated { .. }));
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    let says = |part: &str| text.contains(part);
-    match () {
-        () if says("NoSuchBucket") => error.hint("make the bucket, or correct its name"),
-        // Where machines in AWS ask for their role.
-        () if says("169.254.169.254") => error.hint(
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
-        ),
-        () if says("URL scheme is not allowed") => {
-            error.hint("for a store without TLS, set AWS_ALLOW_HTTP=true")
-        }
-        () if says("SignatureDoesNotMatch") || says("InvalidAccessKeyId") => {
-            error.hint("the store does not know these credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-        }
-        () if denied || says("AccessDenied") => {
-            error.hint("give this user permission to read, write and delete there, then run again")
-        }
-        () => error,
     }
 }

@@ -110,8 +110,8 @@ impl World {
     }
 }
 
-/// Errors of things that stand apart, such as the sources of a run: what is wrong with one must not
-/// hold up the others, and the first error is the run's in the end.
+/// Errors of things that stand apart, such as the sources of a run and its models: what is wrong
+/// with one must not hold up the others, and one of the errors is the run's in the end.
 #[derive(Debug, Default)]
 pub struct Failures(Option<Error>);
 
@@ -120,30 +120,56 @@ impl Failures {
     ///
     /// # Errors
     /// What is wrong with everything ends the run at once: `Interrupted`, `Internal`, and `Retry`,
-    /// as storage and brokers are the same for all.
+    /// as the storage is the same for all.
     pub fn hold<T>(&mut self, world: &World, result: Result<T>) -> Result<Option<T>> {
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if matches!(error.kind(), Kind::Data | Kind::Usage) => {
-                match &self.0 {
-                    None => self.0 = Some(error),
-                    Some(first) if first.report() == error.report() => {}
-                    Some(_) => world.tell(&Event::Failed(error.report())),
-                }
-                Ok(None)
-            }
-            Err(error) => {
-                let Some(first) = self.0.take() else { return Err(error) };
-                // What may pass does not hide what does not.
-                let (told, ending) =
-                    if error.kind() == Kind::Retry { (error, first) } else { (first, error) };
-                world.tell(&Event::Failed(told.report()));
-                Err(ending)
-            }
-        }
+        self.hold_if(world, result, |kind| matches!(kind, Kind::Data | Kind::Usage))
     }
 
-    /// The first error that was held back.
+    /// As [`Failures::hold`], and holds back what may pass, too: it is about this one alone.
+    ///
+    /// # Errors
+    /// `Interrupted` and `Internal`.
+    pub fn hold_passing<T>(&mut self, world: &World, result: Result<T>) -> Result<Option<T>> {
+        self.hold_if(world, result, |kind| matches!(kind, Kind::Data | Kind::Usage | Kind::Retry))
+    }
+
+    fn hold_if<T>(
+        &mut self,
+        world: &World,
+        result: Result<T>,
+        is_held: impl Fn(Kind) -> bool,
+    ) -> Result<Option<T>> {
+        let error = match result {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => error,
+        };
+        let is_held = is_held(error.kind());
+        let ending = match self.0.take() {
+            None => error,
+            Some(first) if first.report() == error.report() => first,
+            Some(first) => {
+                // What may pass does not hide what does not.
+                let is_first = match (first.kind(), error.kind()) {
+                    (Kind::Retry, kind) => kind == Kind::Retry,
+                    (_, Kind::Retry) => true,
+                    _ => is_held,
+                };
+                let (ending, told) = if is_first { (first, error) } else { (error, first) };
+                world.tell(&Event::Failed(told.report()));
+                ending
+            }
+        };
+        if !is_held {
+            return Err(ending);
+        }
+        self.0 = Some(ending);
+        Ok(None)
+    }
+
+    /// The error that the run ends with, if one was held back.
+    ///
+    /// # Errors
+    /// That error.
     pub fn end(self) -> Result<()> {
         self.0.map_or(Ok(()), Err)
     }

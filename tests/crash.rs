@@ -112,9 +112,9 @@ impl World {
         }
     }
 
-    /// A moment within a run.
-    fn moment(&self, random: &mut Pcg64) -> Duration {
-        self.elapsed.mul_f64(random.random_range(0.02..1.0))
+    /// Kills runs; at first they take as long as the one that nobody disturbed.
+    fn killer(&self, seed: u64) -> Killer {
+        Killer::new(seed, self.elapsed)
     }
 }
 
@@ -133,7 +133,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 }
 
 /// Lets a command run for a while and kills it; whether it was still running then.
-pub(crate) fn kill_after(lake: &Lake, arguments: &[&str], moment: Duration) -> bool {
+fn kill_after(lake: &Lake, arguments: &[&str], moment: Duration) -> bool {
     let mut child = lake.start(arguments);
     if let Some(status) = wait(&mut child, moment) {
         assert!(status.success(), "lake {}: {status}", arguments.join(" "));
@@ -142,6 +142,41 @@ pub(crate) fn kill_after(lake: &Lake, arguments: &[&str], moment: Duration) -> b
         child.kill().unwrap();
         child.wait().unwrap();
         true
+    }
+}
+
+/// Kills commands at random moments, most of them in the midst of their work.
+pub(crate) struct Killer {
+    random: Pcg64,
+    /// How long such a command takes: one that was over before its moment tells.
+    elapsed: Duration,
+    n_runs: usize,
+    n_killed: usize,
+}
+
+impl Killer {
+    pub(crate) fn new(seed: u64, elapsed: Duration) -> Self {
+        Self { random: Pcg64::seed_from_u64(seed), elapsed, n_runs: 0, n_killed: 0 }
+    }
+
+    /// Starts a command, and kills it if it is not over sooner.
+    pub(crate) fn kill(&mut self, lake: &Lake, arguments: &[&str]) {
+        let moment = self.elapsed.mul_f64(self.random.random_range(0.02..0.9));
+        let started = Instant::now();
+        self.n_runs += 1;
+        if kill_after(lake, arguments, moment) {
+            self.n_killed += 1;
+        } else {
+            self.elapsed = started.elapsed();
+        }
+    }
+
+    /// Asserts that most commands were killed: else little was tried.
+    #[track_caller]
+    pub(crate) fn hit_most(&self) {
+        let Self { n_runs, n_killed, .. } = self;
+        println!("killed {n_killed} of {n_runs}");
+        assert!(2 * n_killed > *n_runs, "only {n_killed} of {n_runs} were killed");
     }
 }
 
@@ -157,55 +192,46 @@ fn ends_well(lake: &Lake, what: &str) {
 #[test]
 fn killed_while_files_keep_coming_every_row_is_there_once() {
     let world = world();
-    let mut random = Pcg64::seed_from_u64(21);
+    let mut killer = world.killer(21);
     let lake = world.lake();
-    let mut killed = 0;
     for (i, (name, bytes)) in world.events.iter().enumerate() {
         lake.land(name, bytes);
-        // Most of a run is over sooner now: there is one file, not all of them.
-        let moment = world.moment(&mut random);
         let layer = ["all", "bronze", "all"][i % 3];
-        killed += usize::from(kill_after(&lake, &["run", layer], moment.div_f64(2.0)));
+        killer.kill(&lake, &["run", layer]);
     }
-    println!("killed {killed} of {} runs", world.events.len());
-    assert!(killed > 0, "no run was killed: the moments are too late");
+    killer.hit_most();
     ends_well(&lake, "killed while files kept coming, seed 21");
 }
 
 #[test]
 fn killed_again_and_again_at_the_same_work_every_row_is_there_once() {
     let world = world();
-    let mut random = Pcg64::seed_from_u64(22);
+    let mut killer = world.killer(22);
     let lake = world.lake();
     world.land_all(&lake);
-    let mut killed = 0;
     for _ in 0..FILES {
-        let moment = world.moment(&mut random).div_f64(3.0);
-        killed += usize::from(kill_after(&lake, &["run", "all"], moment));
+        killer.kill(&lake, &["run", "all"]);
     }
-    assert!(killed > 0, "no run was killed: the moments are too late");
+    killer.hit_most();
     ends_well(&lake, "killed again and again, seed 22");
 }
 
 #[test]
 fn killed_while_silver_and_gold_are_computed_anew_they_are_as_before() {
     let world = world();
-    let mut random = Pcg64::seed_from_u64(23);
+    let mut killer = world.killer(23);
     let lake = world.lake();
     world.land_all(&lake);
     lake.ok(&["run", "bronze"]);
-    let mut killed = 0;
     for i in 0..8 {
         let layer = ["silver", "all"][i % 2];
-        let moment = world.moment(&mut random);
-        killed += usize::from(kill_after(&lake, &["run", layer, "--full-refresh"], moment));
+        killer.kill(&lake, &["run", layer, "--full-refresh"]);
     }
     lake.ok(&["run", "silver"]);
     for _ in 0..4 {
-        let moment = world.moment(&mut random).div_f64(2.0);
-        killed += usize::from(kill_after(&lake, &["run", "gold", "--full-refresh"], moment));
+        killer.kill(&lake, &["run", "gold", "--full-refresh"]);
     }
-    assert!(killed > 0, "no run was killed: the moments are too late");
+    killer.hit_most();
     ends_well(&lake, "killed in silver and gold, seed 23");
 }
 
@@ -241,7 +267,8 @@ fn an_interrupted_run_commits_what_it_began_and_exits_130() {
     let mut child = lake.start(&["run", "all", "--follow"]);
     let begun = lake.root().join("bronze/events/_delta_log/00000000000000000001.json");
     let started = Instant::now();
-    while !begun.exists() && started.elapsed() < PATIENCE {
+    while !begun.exists() {
+        assert!(started.elapsed() < PATIENCE, "nothing was begun");
         std::thread::sleep(Duration::from_millis(1));
     }
     interrupt(&child);
@@ -264,13 +291,33 @@ fn interrupt(child: &Child) {
 #[test]
 fn what_killed_runs_leave_behind_is_only_files_that_no_table_names() {
     let world = world();
-    let mut random = Pcg64::seed_from_u64(24);
+    let mut killer = world.killer(24);
     let lake = world.lake();
     world.land_all(&lake);
-    for _ in 0..3 {
-        kill_after(&lake, &["run", "all"], world.moment(&mut random));
+    for _ in 0..6 {
+        killer.kill(&lake, &["run", "all"]);
     }
+    killer.hit_most();
     lake.ok(&["run", "all"]);
+    let root = lake.root();
+    let mut left: Vec<PathBuf> = below(&root);
+    let n_files = left.len();
+    left.retain(|path| !path.starts_with(root.join("_lake")));
+    for table in lake.tables(LAYERS) {
+        let folder = root.join(table.replace('.', "/"));
+        let named = named(&folder);
+        assert!(!named.is_empty(), "{table} names no file");
+        for (path, size) in &named {
+            let found = std::fs::metadata(path).map(|metadata| metadata.len()).ok();
+            assert_eq!(found, Some(*size), "{table} names {}", path.display());
+        }
+        left.retain(|path| {
+            let is_log = path.starts_with(folder.join("_delta_log"));
+            let is_data = path.extension().is_some_and(|ending| ending == "parquet");
+            !(path.starts_with(&folder) && (is_log || is_data))
+        });
+    }
+    assert!(left.is_empty(), "of {n_files} files these belong to no table: {left:?}");
     let outside: Vec<PathBuf> = below(lake.folder())
         .into_iter()
         .filter(|path| {
@@ -278,4 +325,20 @@ fn what_killed_runs_leave_behind_is_only_files_that_no_table_names() {
         })
         .collect();
     assert!(outside.is_empty(), "written outside the root: {outside:?}");
+}
+
+/// Every file that a version of a table names, and its size.
+fn named(table: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut named = BTreeMap::new();
+    let log = below(&table.join("_delta_log"));
+    for commit in log.iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        for line in std::fs::read_to_string(commit).unwrap().lines() {
+            let action: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Some(path) = action["add"]["path"].as_str() {
+                assert!(!path.contains('%'), "{path} must be decoded");
+                named.insert(table.join(path), action["add"]["size"].as_u64().unwrap());
+            }
+        }
+    }
+    named
 }

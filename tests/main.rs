@@ -9,13 +9,21 @@
     reason = "a test fails by panicking"
 )]
 
+mod arithmetic;
+mod bounds;
 mod commands;
+mod contracts;
 mod crash;
+mod due;
+mod evolution;
+mod exit_codes;
+mod headers;
 mod landing;
 mod mistakes;
 mod models;
 mod msk;
 mod persons;
+mod printing;
 mod records;
 mod replay;
 mod scenarios;

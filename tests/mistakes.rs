@@ -117,6 +117,12 @@ fn sql_changes_nothing() {
     let shop = Shop::new();
     shop.lake.ok(&["run", "all"]);
     let before = shop.lake.bags(&["bronze", "gold"]);
+    let logs = || -> Vec<PathBuf> {
+        let mut files = crate::support::below(&shop.lake.root());
+        files.retain(|path| !path.starts_with(shop.lake.root().join("_lake")));
+        files
+    };
+    let files = logs();
     let out = shop.project.join("out.csv");
     for sql in [
         "DROP TABLE gold.orders_daily",
@@ -128,9 +134,10 @@ fn sql_changes_nothing() {
         &format!("COPY (SELECT 1 AS one) TO '{}'", out.display()),
         "SET datafusion.execution.batch_size = 1",
     ] {
-        shop.lake.run(&["sql", sql]).says(2, &["error"]);
+        shop.lake.run(&["sql", sql]).says(2, &["`lake sql` only reads"]);
     }
     assert!(!out.exists());
+    assert_eq!(logs(), files, "a table has another version");
     assert_eq!(shop.lake.bags(&["bronze", "gold"]), before);
 }
 

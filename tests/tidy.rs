@@ -9,7 +9,7 @@ use crate::support::{REPOSITORY, below, project};
 
 /// A module may import modules of its own row or of a row above, never of a row below.
 const STRATA: &[(&str, &[&str])] = &[
-    ("base", &["clock", "error", "mistake", "settings"]),
+    ("base", &["clock", "error", "mistake", "printable", "settings"]),
     (
         "decide",
         &[
@@ -43,7 +43,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("annotate_snippets", &["mistake"]),
     ("hmac", &["pseudonym"]),
-    ("sqlparser", &["cli", "contract", "model"]),
+    ("sqlparser", &["cli", "contract", "model", "query"]),
     ("arrow_json", &["folder", "output"]),
     ("chrono_tz", &["check", "query", "settings"]),
     ("flate2", &["folder"]),
@@ -209,6 +209,71 @@ fn the_library_asks_the_environment_and_the_clock_in_one_place() {
     none(&wrong);
 }
 
+/// Modules that measure how long something takes, or wait for it. It may only become shorter: what
+/// depends on the calendar asks `clock`.
+const MEASURE: &[&str] = &["cli", "ingest", "kafka", "refresh", "run"];
+
+#[test]
+fn only_some_modules_measure_time_and_only_the_clock_tells_it() {
+    let mut wrong = Vec::new();
+    for source in sources(&["engine"]) {
+        for (number, line) in source.code() {
+            let measures = line.contains("Instant::now");
+            if measures && !MEASURE.contains(&source.module()) {
+                wrong.push(format!("{}:{number}: measures time", source.path));
+            }
+            if line.contains("vars_os") && source.module() != "settings" {
+                wrong.push(format!("{}:{number}: vars_os belongs in settings", source.path));
+            }
+        }
+    }
+    for module in MEASURE {
+        let measures = |source: &Source| {
+            source.module() == *module
+                && source.code().any(|(_, line)| line.contains("Instant::now"))
+        };
+        if !sources(&["engine"]).iter().any(measures) {
+            wrong.push(format!("{module} no longer measures time: take it off the list"));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn modules_that_decide_do_no_input_or_output() {
+    const IMPURE: &[&str] = &[
+        "tokio",
+        "object_store",
+        "std::fs",
+        "std::io::std",
+        "std::net",
+        "std::env",
+        "std::thread",
+        "std::process",
+        "Instant",
+        "SystemTime",
+        "Clock::System",
+        "sleep(",
+        "rand::rng",
+    ];
+    let decide = STRATA.iter().find(|(name, _)| *name == "decide").unwrap().1;
+    let mut wrong = Vec::new();
+    for source in sources(&["engine"]) {
+        // Tests of a pure part may do what they like.
+        let tested = source.code().find(|(_, line)| line.contains("#[cfg(test)]"));
+        let end = tested.map_or(usize::MAX, |(number, _)| number);
+        let is_test = source.path.ends_with("/tests.rs");
+        for (number, line) in source.code().filter(|(number, _)| *number < end && !is_test) {
+            for what in IMPURE.iter().filter(|what| line.contains(**what)) {
+                if decide.contains(&source.module()) {
+                    wrong.push(format!("{}:{number}: {what} is not pure", source.path));
+                }
+            }
+        }
+    }
+    none(&wrong);
+}
+
 #[test]
 fn the_engine_knows_no_domain() {
     let mut wrong = Vec::new();
@@ -305,6 +370,31 @@ fn lines_of_sql_and_toml_can_be_read() {
         }
     }
     none(&wrong);
+}
+
+/// So many lines of contracts and models are longer than a screen is wide. It may only fall.
+const LONG_SQL_LINES_MAX: usize = 184;
+
+#[test]
+fn lines_of_contracts_and_models_become_no_longer() {
+    const WIDTH: usize = 120;
+    let mut long = Vec::new();
+    for folder in ["lake", "sql"] {
+        for path in below(&Path::new(REPOSITORY).join(folder)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (number, line) in (1..).zip(text.lines()) {
+                if line.chars().count() > WIDTH {
+                    long.push(format!("{}:{number}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        long.len() <= LONG_SQL_LINES_MAX,
+        "{} lines are longer than {WIDTH} columns, {LONG_SQL_LINES_MAX} are allowed:\n{}",
+        long.len(),
+        long.join("\n")
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Ingesters and brokers that are killed, paused and woken, topics that lose what was not read:
 //! nothing is lost in silence, and nothing comes twice.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
 use crate::records::record;
+use crate::support::following::Following;
 use crate::support::kafka::{Broker, Producer, Transactional, read_topic};
 use crate::support::stream::Stream;
 
@@ -27,27 +28,13 @@ fn events(from: usize, to: usize) -> impl Iterator<Item = String> {
     })
 }
 
-fn kill(child: &mut Child, signal: &str) {
-    let status = Command::new("kill").arg(signal).arg(child.id().to_string()).status();
-    assert!(status.unwrap().success());
-}
-
-/// Stops a run that follows, as Ctrl-C does; what it said.
-fn interrupt(mut child: Child) -> String {
-    kill(&mut child, "-INT");
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
-    stderr
-}
-
 impl Stream<'_> {
     /// A run that follows, whose stderr is kept.
-    fn follow(&self) -> Child {
+    fn follow(&self) -> Following {
         let mut command =
             self.lake.command(&["run", "bronze", "--select", "bronze.events", "--follow"]);
         command.env("LAKE_INGEST_INTERVAL", "100ms").env("LAKE_KAFKA_TIMEOUT", "2s");
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        Following::start(command)
     }
 
     fn run_one(&self) -> Child {
@@ -102,10 +89,7 @@ fn killed_at_any_moment_every_record_is_there_once() {
     stream.lake.ok(&["run", "bronze"]);
     let (taken, rejected) = stream.holds_all();
     println!("killed {killed} runs and 3 brokers: {taken} taken, {rejected} rejected");
-    stream
-        .lake
-        .ok(&["run", "bronze"])
-        .says(0, &["bronze.events                               up to date"]);
+    stream.lake.ok(&["run", "bronze"]).is_up_to_date("bronze.events");
 }
 
 #[test]
@@ -113,21 +97,21 @@ fn two_that_follow_one_topic_do_no_harm_also_when_one_sleeps() {
     let Some(broker) = Broker::shared() else { return };
     let mut stream = Stream::new(broker, "two", 4);
     stream.lake.set("LAKE_INGEST_BATCH_SIZE", "64KiB");
-    let mut children = [stream.follow(), stream.follow()];
+    let children = [stream.follow(), stream.follow()];
     let mut sent = 0;
     for round in 0..6 {
-        let sleeper = &mut children[round % 2];
-        kill(sleeper, "-STOP");
+        let sleeper = &children[round % 2];
+        sleeper.signal("-STOP");
         stream.send(events(sent, sent + 800));
         sent += 800;
-        std::thread::sleep(Duration::from_millis(700));
-        kill(&mut children[round % 2], "-CONT");
+        // The other one takes them.
+        stream.wait_for(sent);
+        sleeper.signal("-CONT");
         stream.send(events(sent, sent + 200));
         sent += 200;
-        std::thread::sleep(Duration::from_millis(200));
+        stream.wait_for(sent);
     }
-    stream.wait_for(sent);
-    let said = children.map(interrupt).concat();
+    let said = children.map(Following::interrupt).concat();
     assert_eq!(stream.holds_all(), (sent - sent / 20, sent / 20));
     assert!(said.contains("another run was faster with kafka:"), "{said}");
 }
@@ -147,11 +131,12 @@ fn two_that_work_through_one_backlog_take_each_record_once() {
     let mut random = Pcg64::seed_from_u64(17);
     for round in 0..24 {
         let sleeper = round % 2;
-        kill(&mut children[sleeper], "-STOP");
+        children[sleeper].signal("-STOP");
+        // The moments are what is tried here: whatever they are, each record is taken once.
         std::thread::sleep(Duration::from_millis(random.random_range(100..500)));
-        kill(&mut children[sleeper], "-CONT");
+        children[sleeper].signal("-CONT");
         std::thread::sleep(Duration::from_millis(random.random_range(0..80)));
-        if let Some(ended) = children[sleeper].try_wait().unwrap() {
+        if let Some(ended) = children[sleeper].has_ended() {
             // It lost five rounds in a row, and left the topic to the other.
             assert_eq!(ended.code(), Some(75));
             children[sleeper] = stream.follow();
@@ -159,8 +144,8 @@ fn two_that_work_through_one_backlog_take_each_record_once() {
     }
     stream.wait_for(sent);
     for mut child in children {
-        if child.try_wait().unwrap().is_none() {
-            interrupt(child);
+        if child.has_ended().is_none() {
+            child.interrupt();
         }
     }
     assert_eq!(stream.holds_all(), (sent - sent / 20, sent / 20));
@@ -171,14 +156,14 @@ fn topics_and_partitions_that_appear_are_found_while_it_runs() {
     let Some(broker) = Broker::shared() else { return };
     let stream = Stream::without_topic(broker, "grows");
     let child = stream.follow();
-    std::thread::sleep(Duration::from_millis(500));
+    child.waits_to_say("no topic");
     broker.create_topic(&stream.topic, 1);
     stream.send(events(0, 100));
     stream.wait_for(100);
     broker.add_partitions(&stream.topic, 4);
     stream.send(events(100, 500));
     stream.wait_for(500);
-    interrupt(child);
+    child.interrupt();
     assert_eq!(stream.holds_all(), (475, 25));
     assert_eq!(stream.next_offsets().len(), 4);
 }
@@ -191,7 +176,7 @@ fn brokers_that_go_away_are_waited_for_once_they_were_there() {
     let child = stream.follow();
     stream.wait_for(100);
     broker.stop();
-    std::thread::sleep(Duration::from_secs(3));
+    child.waits_to_say("waiting for it");
     let mut impatient = stream.lake.command(&["run", "bronze"]);
     let output = impatient.env("LAKE_KAFKA_TIMEOUT", "1s").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -200,7 +185,7 @@ fn brokers_that_go_away_are_waited_for_once_they_were_there() {
     broker.restart();
     stream.send(events(100, 200));
     stream.wait_for(200);
-    let said = interrupt(child);
+    let said = child.interrupt();
     assert!(said.contains("waiting for it") && said.contains("answers again"), "{said}");
     assert_eq!(stream.holds_all(), (190, 10));
 }
@@ -285,9 +270,8 @@ fn a_topic_that_is_made_anew_stops_a_run_that_follows() {
     broker.delete_topic(&stream.topic);
     broker.create_topic(&stream.topic, 1);
     stream.send(events(101, 141));
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let (code, stderr) = child.end();
+    assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("made anew") || stderr.contains("is gone"), "{stderr}");
     assert_eq!(stream.holds(&before), (10, 0));
 }
@@ -332,7 +316,8 @@ fn who_may_read_is_asked_and_secrets_stay_secret() {
         }
     }
     stream.lake.set("LAKE_KAFKA_SSL_CA_LOCATION", "/etc/hostname");
-    assert_ne!(stream.lake.run(&["run", "bronze"]).code, Some(0));
+    let output = stream.lake.run(&["run", "bronze"]);
+    output.says(2, &["the settings of Kafka do not fit together"]);
 }
 
 #[test]
@@ -345,13 +330,13 @@ fn a_root_that_goes_away_is_not_made_anew() {
     let (root, aside) = (stream.lake.root(), stream.lake.folder().join("aside"));
     std::fs::rename(&root, &aside).unwrap();
     stream.send(events(40, 60));
-    std::thread::sleep(Duration::from_secs(2));
+    child.waits_to_say("is gone");
     // Scratch folders may be there, and no table.
     assert!(!root.join("bronze").exists());
     let _ = std::fs::remove_dir_all(&root);
     std::fs::rename(&aside, &root).unwrap();
     stream.wait_for(60);
-    let said = interrupt(child);
+    let said = child.interrupt();
     assert!(said.contains("is gone") && said.contains("it goes well again"), "{said}");
     assert_eq!(stream.holds_all(), (57, 3));
 }

@@ -1,5 +1,6 @@
 //! `lake doctor`: looks at everything a run needs, and says what to mend.
 
+use datafusion::arrow::array::StringArray;
 use engine::contract::{Contract, Source, SourceKind};
 use engine::error::{Error, Kind, Result};
 use engine::ingest::noted;
@@ -12,40 +13,60 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::load::{Need, load, read_files};
-use super::{Common, print};
+use super::{Common, Output, print, rows};
 
-/// Collects what was looked at.
-struct Report {
-    text: String,
-    n_failed: u32,
-}
+/// What was looked at, and what was found there.
+struct Report(Vec<(String, Result<String>)>);
 
 impl Report {
     fn add(&mut self, what: &str, result: Result<String>) {
-        match result {
-            Ok(found) => self.text.push_str(&format!("ok    {what:22} {found}\n")),
-            Err(error) => {
-                self.n_failed += 1;
-                let report = error.report().replace('\n', "\n                             ");
-                self.text.push_str(&format!(
-                    "FAIL  {what:22} {}\n",
-                    report.trim_start_matches("error: ")
-                ));
+        self.0.push((what.to_owned(), result));
+    }
+
+    fn print(&self, output: Output) -> Result<()> {
+        if output != Output::Table {
+            let found = |result: &Result<String>| match result {
+                Ok(found) => found.clone(),
+                Err(error) => error.report().trim_start_matches("error: ").to_owned(),
+            };
+            let names = self.0.iter().map(|(what, _)| Some(what.as_str()));
+            let results =
+                self.0.iter().map(|(_, result)| Some(if result.is_ok() { "ok" } else { "failed" }));
+            let found = self.0.iter().map(|(_, result)| Some(found(result)));
+            let columns: Vec<(&str, StringArray)> = vec![
+                ("name", names.collect()),
+                ("result", results.collect()),
+                ("found", found.collect()),
+            ];
+            return rows::show(&rows::batch(columns)?, output);
+        }
+        let mut text = String::new();
+        for (what, result) in &self.0 {
+            match result {
+                Ok(found) => text.push_str(&format!("ok    {what:22} {found}\n")),
+                Err(error) => {
+                    let report = error.report().replace('\n', "\n                             ");
+                    let report = report.trim_start_matches("error: ");
+                    text.push_str(&format!("FAIL  {what:22} {report}\n"));
+                }
             }
         }
+        print(&text);
+        Ok(())
     }
 }
 
 /// Runs every check that does not change a table.
 pub(crate) async fn doctor(common: &Common) -> Result<()> {
     let folder = common.folder()?;
-    let mut report = Report { text: String::new(), n_failed: 0 };
+    let output = common.global.output;
+    let mut report = Report(Vec::new());
     report.add("project", Ok(folder.display().to_string()));
     let settings = match common.settings(&folder) {
         Ok(settings) => settings,
         Err(error) => {
             report.add("lake.toml", Err(error));
-            return finish(&report);
+            return finish(&report, output);
         }
     };
     report.add("lake.toml", Ok("every setting is known".to_owned()));
@@ -66,12 +87,12 @@ pub(crate) async fn doctor(common: &Common) -> Result<()> {
         }
         Err(error) => report.add("root", Err(error)),
     }
-    finish(&report)
+    finish(&report, output)
 }
 
-fn finish(report: &Report) -> Result<()> {
-    print(&report.text);
-    match report.n_failed {
+fn finish(report: &Report, output: Output) -> Result<()> {
+    report.print(output)?;
+    match report.0.iter().filter(|(_, result)| result.is_err()).count() {
         0 => Ok(()),
         1 => Err(Error::data("1 thing needs mending")),
         n => Err(Error::data(format!("{n} things need mending"))),

@@ -148,24 +148,47 @@ fn read_below(folder: &Path, below: &str, depth: u32, files: &mut Files) -> Resu
             entry.map_err(|cause| Error::io(format!("cannot read {}", place.display()), cause))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{below}/{name}");
-        if name.starts_with('.') {
+        // Hidden files, and what editors leave beside a file, such as #a.sql#, a.sql~ and .a.sql.swp.
+        if name.starts_with(['.', '#']) {
             continue;
         }
         if entry.path().is_dir() {
+            if has_ending(&name) {
+                let shown = entry.path();
+                return Err(Error::usage(format!("{} is a folder, not a file", shown.display()))
+                    .hint("a folder below lake/ or sql/ is a layer: call it otherwise"));
+            }
             // A root inside the project, such as ./lake/data, is no part of it: files are two deep.
             if depth < 2 {
                 read_below(folder, &path, depth + 1, files)?;
             }
         } else if has_ending(&name) {
-            let text = std::fs::read_to_string(entry.path()).map_err(|cause| {
-                Error::io(format!("cannot read {}", entry.path().display()), cause)
-            })?;
-            files.insert(path, text);
+            files.insert(path, read_text(&entry.path())?);
         }
     }
     Ok(())
 }
 
+/// The text of a file of the project.
+fn read_text(path: &Path) -> Result<String> {
+    use std::io::ErrorKind::{InvalidData, NotFound};
+    std::fs::read_to_string(path).map_err(|cause| {
+        let shown = path.display();
+        match cause.kind() {
+            InvalidData => Error::usage(format!("{shown} is no text in UTF-8"))
+                .hint("save it as UTF-8: a letter in it is of another encoding"),
+            // Files come and go while editors save them, but a link to nothing stays.
+            NotFound if path.is_symlink() => {
+                Error::usage(format!("{shown} is a link to a file that is not there"))
+                    .hint("remove the link, or bring the file back")
+            }
+            _ => Error::io(format!("cannot read {shown}"), cause),
+        }
+    })
+}
+
+/// Also in capitals: the project says that such a file has the wrong ending.
 fn has_ending(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|ending| ending == "sql" || ending == "toml")
+    let ending = Path::new(name).extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    ending.is_some_and(|ending| ending == "sql" || ending == "toml")
 }

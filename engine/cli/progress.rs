@@ -51,7 +51,8 @@ impl Bar {
             }
             Event::Remark(text) => {
                 if self.said.lock().is_ok_and(|mut said| said.insert(text.clone())) {
-                    say(&format!("note: {text}"));
+                    // A name with a line's end in it must not look like another message.
+                    say(&format!("note: {}", text.replace('\n', "\n  ")));
                 }
             }
             Event::Failed(_) => {}

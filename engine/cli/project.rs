@@ -1,12 +1,13 @@
 //! `lake check` and `lake config`.
 
 use clap::Args;
+use datafusion::arrow::array::StringArray;
 use engine::error::{Error, Result};
 use engine::mistake::to_error;
 use engine::settings::Origin;
 
 use super::load::read_files;
-use super::{Common, Output, print, say};
+use super::{Common, Output, print, rows, say};
 
 /// Find every mistake in lake/, sql/, jobs/ and lake.toml
 #[derive(Args, Debug)]
@@ -64,24 +65,23 @@ pub(crate) fn config(common: &Common) -> Result<()> {
         Origin::File(file) => file.clone(),
         Origin::Env(variable) => variable.clone(),
     };
+    let list = settings.list();
+    let list: Vec<_> =
+        list.into_iter().map(|(key, value, from)| (key, value, origin(&from))).collect();
+    if common.global.output != Output::Table {
+        let names = list.iter().map(|(key, ..)| Some(key.name)).collect::<StringArray>();
+        let values = list.iter().map(|(_, value, _)| value.as_deref()).collect::<StringArray>();
+        let origins = list.iter().map(|(.., from)| Some(from.as_str())).collect::<StringArray>();
+        let about = list.iter().map(|(key, ..)| Some(key.about)).collect::<StringArray>();
+        let columns =
+            vec![("setting", names), ("value", values), ("origin", origins), ("about", about)];
+        return rows::show(&rows::batch(columns)?, common.global.output);
+    }
     let mut text = String::new();
-    for (key, value, from) in settings.list() {
-        let value = value.unwrap_or_default();
-        match common.global.output {
-            Output::Json | Output::Ndjson => {
-                let line = serde_json::json!({"setting": key.name, "value": value, "origin": origin(&from), "about": key.about});
-                text.push_str(&format!("{line}\n"));
-            }
-            _ => {
-                let value = if value.is_empty() { "(not set)" } else { &value };
-                text.push_str(&format!(
-                    "{:18} {value:28} {:24} {}\n",
-                    key.name,
-                    origin(&from),
-                    key.about
-                ));
-            }
-        }
+    for (key, value, from) in list {
+        let value = value.filter(|value| !value.is_empty());
+        let value = value.as_deref().unwrap_or("(not set)");
+        text.push_str(&format!("{:18} {value:28} {from:24} {}\n", key.name, key.about));
     }
     print(&text);
     Ok(())

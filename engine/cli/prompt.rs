@@ -28,7 +28,10 @@ pub(crate) async fn prompt(
     versions: &[(TableName, u64)],
     output: Output,
 ) -> Result<()> {
-    let broken = |cause: ReadlineError| Error::retry("the prompt cannot be read").caused_by(cause);
+    let broken = |cause: ReadlineError| match cause {
+        ReadlineError::Io(cause) => Error::io("the prompt cannot be read", cause),
+        cause => Error::internal("the prompt cannot be read").caused_by(cause),
+    };
     let mut tables = tables;
     let mut editor: Editor<Words, FileHistory> = Editor::new().map_err(broken)?;
     editor.set_helper(Some(Words { words: words(&tables).await }));

@@ -1,7 +1,10 @@
 //! `lake quarantine`: the records that no table took.
 
 use clap::{Args, Subcommand};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use engine::error::Result;
+use engine::output::for_people;
+use engine::printable;
 use engine::replay::replay;
 
 use super::tables::Tables;
@@ -39,33 +42,46 @@ enum Command {
 const NUMBERED: &str = "SELECT row_number() OVER (ORDER BY first_seen_at DESC, table_name, source, partition, position) AS n, * FROM bronze.quarantine";
 
 impl Quarantine {
+    /// Whether it takes records in.
+    pub(crate) fn replays(&self) -> bool {
+        matches!(self.command, Command::Replay { .. })
+    }
+
     pub(crate) async fn run(self, common: &Common) -> Result<()> {
         match self.command {
-            Command::List { limit } => match open(common).await? {
-                Some(tables) => list(&tables, limit, common.global.output).await,
-                None => Ok(()),
-            },
-            Command::Show { number } => match open(common).await? {
-                Some(tables) => show(&tables, number).await,
-                None => Ok(()),
-            },
+            Command::List { limit } => {
+                let (tables, is_empty) = open(common).await?;
+                if is_empty {
+                    say("quarantine is empty");
+                    if common.global.output == Output::Table {
+                        return Ok(());
+                    }
+                }
+                list(&tables, limit, common.global.output).await
+            }
+            Command::Show { number } => {
+                let (tables, _) = open(common).await?;
+                show(&tables, number, common.global.output).await
+            }
             Command::Replay { table } => take_in(common, table.as_deref()).await,
         }
     }
 }
 
-/// The tables; `None` if there is nothing in quarantine, which is said.
-async fn open(common: &Common) -> Result<Option<Tables>> {
+/// The tables, quarantine among them in any case; and whether it is empty.
+async fn open(common: &Common) -> Result<(Tables, bool)> {
     let world = common.world(Need::Readable).await?;
-    if world.lake.table(&engine::quarantine::name()).await?.is_some() {
-        let tables = Tables::open(&world, &[]).await?;
-        let some = tables.query.collect("SELECT 1 FROM bronze.quarantine LIMIT 1").await;
-        if !some.is_ok_and(|rows| rows.iter().all(|rows| rows.num_rows() == 0)) {
-            return Ok(Some(tables));
-        }
+    let name = engine::quarantine::name();
+    let is_there = world.lake.table(&name).await?.is_some();
+    let tables = Tables::open(&world, &[]).await?;
+    if !is_there {
+        tables.query.register_empty(&name, engine::quarantine::contract()?.schema())?;
+        return Ok((tables, true));
     }
-    say("quarantine is empty");
-    Ok(None)
+    let some = tables.query.collect("SELECT 1 FROM bronze.quarantine LIMIT 1").await;
+    // One that cannot be read is not empty: what is asked of it next says why.
+    let is_empty = some.is_ok_and(|rows| rows.iter().all(|rows| rows.num_rows() == 0));
+    Ok((tables, is_empty))
 }
 
 async fn list(tables: &Tables, limit: u32, output: Output) -> Result<()> {
@@ -78,9 +94,7 @@ async fn list(tables: &Tables, limit: u32, output: Output) -> Result<()> {
     tables.print(&sql, output).await.map(drop)
 }
 
-async fn show(tables: &Tables, number: u64) -> Result<()> {
-    use datafusion::arrow::array::{Array, AsArray};
-    use datafusion::arrow::util::display::array_value_to_string;
+async fn show(tables: &Tables, number: u64, output: Output) -> Result<()> {
     let sql = format!("SELECT * FROM ({NUMBERED}) WHERE n = {number}");
     let batches = tables.query.collect(&sql).await;
     let batches = batches
@@ -91,23 +105,33 @@ async fn show(tables: &Tables, number: u64) -> Result<()> {
         ))
         .hint("`lake quarantine list` numbers them"));
     };
-    let mut text = String::new();
+    if output != Output::Table {
+        return super::rows::show(&rows.slice(0, 1), output);
+    }
+    print(&whole(rows)?);
+    Ok(())
+}
+
+/// A record for people: a line for each column, and what came behind them.
+fn whole(rows: &RecordBatch) -> Result<String> {
+    let (mut text, mut raw) = (String::new(), String::new());
     for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-        if field.name() == "raw" {
-            let raw = column.as_binary_opt::<i32>().filter(|raw| raw.is_valid(0));
-            match raw {
-                Some(raw) => {
-                    text.push_str(&format!("\n{}\n", String::from_utf8_lossy(raw.value(0))));
-                }
-                None => text.push_str("\n(no value)\n"),
-            }
-        } else if field.name() != "n" {
-            let value = array_value_to_string(column, 0).unwrap_or_default();
-            text.push_str(&format!("{:14} {value}\n", field.name()));
+        let name = field.name();
+        let bytes = column.as_binary_opt::<i32>();
+        let value = match bytes {
+            _ if column.is_null(0) && name == "raw" => "(no value)".to_owned(),
+            _ if column.is_null(0) => String::new(),
+            Some(bytes) => String::from_utf8_lossy(bytes.value(0)).into_owned(),
+            None => for_people(column, 0)?,
+        };
+        match name.as_str() {
+            "n" => {}
+            // Several lines of a record stay several lines.
+            "raw" => raw = format!("\n{value}\n"),
+            _ => text.push_str(&format!("{name:14} {}\n", printable::line(&value))),
         }
     }
-    print(&text);
-    Ok(())
+    Ok(text + &raw)
 }
 
 async fn take_in(common: &Common, table: Option<&str>) -> Result<()> {

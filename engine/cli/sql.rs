@@ -32,6 +32,14 @@ impl Sql {
         let world = common.world(Need::Readable).await?;
         let tables = Tables::open(&world, &self.version).await?;
         if let Some(query) = self.query {
+            match statements(&query).len() {
+                0 => return Err(no_query()),
+                1 => {}
+                n => {
+                    return Err(Error::usage(format!("there are {n} queries in one argument"))
+                        .hint("run `lake sql` for each, or give them all on stdin"));
+                }
+            }
             return tables.print(&query, common.global.output).await.map(drop);
         }
         if std::io::stdin().is_terminal() {
@@ -40,12 +48,20 @@ impl Sql {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
-            .map_err(|cause| Error::io("cannot read the query from stdin", cause))?;
-        for query in statements(&text) {
+            .map_err(|cause| Error::io("cannot read a query from stdin", cause))?;
+        let queries = statements(&text);
+        if queries.is_empty() {
+            return Err(no_query());
+        }
+        for query in queries {
             tables.print(&query, common.global.output).await?;
         }
         Ok(())
     }
+}
+
+fn no_query() -> Error {
+    Error::usage("there is no query").hint("lake sql \"SELECT 1\", or without a query a prompt")
 }
 
 /// The statements of a text, split at semicolons outside quotes and comments.

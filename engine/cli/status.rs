@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use engine::error::{Error, Kind, Result};
-use engine::output::Printer;
+use engine::error::{Error, Result};
 use engine::status::{Row, batch};
 
+use super::rows::show;
 use super::{Common, Need, Output, say};
 
 /// Prints a row for each table, and for each partition that it reads.
@@ -23,17 +23,6 @@ pub(crate) async fn status(common: &Common) -> Result<()> {
     let Some(first) = failed.next() else { return Ok(()) };
     failed.for_each(|error| say(&error.report()));
     Err(first)
-}
-
-fn show(rows: &RecordBatch, output: Output) -> Result<()> {
-    let out = std::io::BufWriter::new(std::io::stdout());
-    let mut printer = Printer::new(output.into(), &rows.schema(), out)?;
-    let result = printer.write(rows).and_then(|()| printer.finish());
-    match result {
-        // Who closes the pipe has seen enough.
-        Err(error) if error.kind() == Kind::Interrupted => Ok(()),
-        result => result.map(drop),
-    }
 }
 
 /// The rows for people: how long ago instead of when.

@@ -1,5 +1,9 @@
 //! All tables of a lake, for SQL.
 
+use std::collections::BTreeMap;
+
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use engine::contract::TableName;
 use engine::error::{Error, Kind, Result};
 use engine::model::Refresh;
@@ -18,6 +22,11 @@ pub(crate) struct Tables {
     pub(crate) query: Query,
     /// Tables of the project that nothing has made yet.
     missing: Vec<String>,
+    /// Tables that are read at an older version.
+    versions: Vec<(TableName, u64)>,
+    pins: Pins,
+    /// Tables that cannot be opened: whoever does not ask them is not concerned.
+    broken: BTreeMap<String, Error>,
     _scratch: Option<tempfile::TempDir>,
 }
 
@@ -31,24 +40,24 @@ impl Tables {
             .and_then(|_| world.lake.scratch_folder().ok());
         let query =
             Query::new(&limits(&world.settings, scratch.as_ref().map(tempfile::TempDir::path))?)?;
-        let mut pins = Pins::take(world).await?;
+        let (mut pins, mut broken) = (Pins::default(), BTreeMap::new());
         let quarantine = engine::quarantine::name();
-        if let Some(table) = world.lake.table(&quarantine).await? {
-            pins.put(table);
+        for name in world.project.contracts.keys().chain([&quarantine]) {
+            match world.lake.table(name).await {
+                Ok(table) => table.into_iter().for_each(|table| pins.put(table)),
+                // The store is the same for all tables.
+                Err(error) if error.kind() == Kind::Retry => return Err(error),
+                Err(error) => drop(broken.insert(name.to_string(), error)),
+            }
         }
         for (name, version) in versions {
-            let newest = pins.get(name).map_or(0, engine::table::Table::version);
-            if *version > newest {
-                return Err(Error::usage(format!(
-                    "{name} has no version {version}: its newest is {newest}"
-                )));
-            }
             pins.put(world.lake.table_at(name, *version).await?);
         }
         let mut missing = Vec::new();
         for name in world.project.contracts.keys().chain([&quarantine]) {
             match pins.get(name) {
                 Some(table) => query.register(name, table.provider()?)?,
+                None if broken.contains_key(&name.to_string()) => {}
                 None => missing.push(name.to_string()),
             }
         }
@@ -60,11 +69,28 @@ impl Tables {
                 missing.push(name.to_string());
             }
         }
-        Ok(Self { query, missing, _scratch: scratch })
+        Ok(Self { query, missing, versions: versions.to_vec(), pins, broken, _scratch: scratch })
     }
 
     /// Runs a query and prints its rows; the number of rows.
     pub(crate) async fn print(&self, sql: &str, output: Output) -> Result<u64> {
+        match self.print_rows(sql, output).await {
+            Err(error) => Err(self.name_damage(sql, error).await),
+            printed => printed,
+        }
+    }
+
+    /// Names the damaged file that an error is about, if it is one of a table in the query.
+    async fn name_damage(&self, sql: &str, error: Error) -> Error {
+        for table in self.pins.tables().filter(|table| sql.contains(&table.name().table)) {
+            if let Some(found) = table.find_damage(&error).await {
+                return found;
+            }
+        }
+        error
+    }
+
+    async fn print_rows(&self, sql: &str, output: Output) -> Result<u64> {
         use datafusion::arrow::datatypes::SchemaRef;
         use futures::StreamExt;
         let n_operators = sql.split([' ', '\n', '+', '-', '*', '/', '|']).count();
@@ -76,11 +102,20 @@ impl Tables {
             Ok(frame) => frame,
             Err(cause) => return Err(self.mistake(sql, &cause).await),
         };
-        let failed = |cause| translate("the query failed", cause);
+        let failed = |cause| self.failed(cause);
         let schema: SchemaRef = std::sync::Arc::new(frame.schema().as_arrow().clone());
+        let is_plan =
+            matches!(frame.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         let mut rows = frame.execute_stream().await.map_err(failed)?;
         let out = std::io::BufWriter::new(std::io::stdout());
-        let mut printer = engine::output::Printer::new(output.into(), &schema, out)?;
+        let mut printer = match engine::output::Printer::new(output.into(), &schema, out) {
+            // Who closes the pipe has seen enough.
+            Err(error) if error.kind() == Kind::Interrupted => return Ok(0),
+            printer => printer?,
+        };
+        if is_plan {
+            printer = printer.with_lines();
+        }
         let mut n_rows = 0;
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(failed)?;
@@ -103,13 +138,29 @@ impl Tables {
         Ok(n_rows)
     }
 
+    /// Why a query that was planned gave no rows.
+    fn failed(&self, cause: DataFusionError) -> Error {
+        let error = translate("the query failed", cause);
+        let text = error.to_string();
+        let mut versions = self.versions.iter();
+        match versions.find(|(name, _)| text.contains(&name.to_string())) {
+            Some((name, version)) => error.at(format!("version {version} of {name}")).hint(
+                "files that only old versions name are removed when a table is vacuumed: read a newer version",
+            ),
+            None => error,
+        }
+    }
+
     /// What is wrong with a query, and what was probably meant.
-    async fn mistake(&self, sql: &str, cause: &datafusion::error::DataFusionError) -> Error {
+    async fn mistake(&self, sql: &str, cause: &DataFusionError) -> Error {
         let mut mistake = explain("query", sql, cause);
         if let Some(name) =
             mistake.message.split('\'').nth(1).filter(|_| mistake.message.contains("not found"))
         {
             let name = name.trim_start_matches("lake.").trim_start_matches("public.").to_owned();
+            if let Some(broken) = self.broken.get(&name) {
+                return again(broken);
+            }
             mistake.message = format!("there is no table `{name}`");
             if mistake.span.is_none() {
                 mistake = mistake.find(sql, &name);
@@ -135,5 +186,14 @@ impl Tables {
                 Some("tables change by `lake run`; --output csv writes a result".to_owned());
         }
         engine::mistake::in_query(&mistake, sql)
+    }
+}
+
+/// The same error once more: a prompt may ask for a broken table many times.
+fn again(error: &Error) -> Error {
+    let text = error.report().trim_start_matches("error: ").to_owned();
+    match error.kind() {
+        Kind::Usage => Error::usage(text),
+        _ => Error::data(text),
     }
 }

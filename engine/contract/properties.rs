@@ -1,7 +1,5 @@
 //! The `lake.*` properties: what SQL has no words for.
 
-use std::collections::BTreeMap;
-
 /// What happens to a row that breaks a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnViolation {
@@ -48,6 +46,9 @@ impl Violation {
                     .ok_or_else(|| format!("`{text}` is not a percentage, as in 0.5%"))?,
             ),
         };
+        if action == OnViolation::Fail && at_most.is_some() {
+            return Err("the first row that breaks a check with `fail` ends the run: write `warn at most …`, or leave the tolerance out".to_owned());
+        }
         Ok(Self { action, at_most })
     }
 }
@@ -78,19 +79,45 @@ impl Source {
             Some(("kafka", name)) => (SourceKind::Kafka, name),
             _ => return Err(format!("`{text}` is not a source: write folder:NAME or kafka:TOPIC")),
         };
-        let safe =
-            !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
-        let is_topic = name.len() <= 249
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let plain = |bytes: &str| {
+            bytes.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
         match kind {
-            SourceKind::Folder if !safe => {
-                Err(format!("`{text}` names no place below the landing folder"))
+            // A name is a place below the landing folder and no other: not a pattern, not a URL, and
+            // not spelled in two ways.
+            SourceKind::Folder
+                if name.split('/').any(|part| {
+                    part.is_empty() || part.starts_with(['.', '_']) || !plain(part)
+                }) =>
+            {
+                Err(format!(
+                    "`{text}` names no folder below the landing folder: its parts have letters, digits, `.`, `_` and `-`, and begin with neither `.` nor `_`"
+                ))
             }
-            SourceKind::Kafka if !safe || !is_topic => Err(format!(
-                "`{text}` names no topic: Kafka takes letters, digits, `.`, `_` and `-`, at most 249"
-            )),
+            SourceKind::Kafka
+                if name.is_empty()
+                    || name.len() > 249
+                    || name == "."
+                    || name == ".."
+                    || !plain(name) =>
+            {
+                Err(format!(
+                    "`{text}` names no topic: Kafka takes letters, digits, `.`, `_` and `-`, at most 249"
+                ))
+            }
             _ => Ok(Self { kind, name: name.to_owned() }),
         }
+    }
+
+    /// Whether two sources share records: they are one, or one folder is inside of the other.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let within = |inner: &Self, outer: &Self| {
+            inner.name.strip_prefix(&outer.name).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self == other
+            || (self.kind == SourceKind::Folder
+                && other.kind == SourceKind::Folder
+                && (within(self, other) || within(other, self)))
     }
 }
 
@@ -141,27 +168,56 @@ const EXACT: &[&str] = &[
 
 const PREFIXES: &[&str] = &["lake.default.", "lake.else.", "lake.comment."];
 
+/// Properties that say how records become rows: without a source they have no effect.
+const OF_SOURCES: &[&str] =
+    &["lake.personal", "lake.empty_strings", "lake.headers", "lake.present", "lake.default."];
+
+/// Whether a property speaks of records, which only a table with a source has.
+pub(super) fn is_of_sources(name: &str) -> bool {
+    OF_SOURCES.iter().any(|of| name == *of || (of.ends_with('.') && name.starts_with(of)))
+}
+
+/// Properties whose value is a list of columns.
+pub(super) const LISTS: &[&str] =
+    &["lake.present", "lake.distinct", "delta.dataSkippingStatsColumns"];
+
 /// Why a property may not be set, if it may not.
 pub(super) fn objection(name: &str, value: &str) -> Option<String> {
-    match name {
-        "delta.setTransactionRetentionDuration" => {
-            return Some(
-                "it makes Delta forget how far the table has read, and rows come twice".to_owned(),
-            );
-        }
-        "delta.appendOnly" => return Some("a person's rows could never be deleted".to_owned()),
-        "lake.empty_strings" if value != "reject" && value != "keep" => {
-            return Some(format!("`{value}` is not one of reject, keep"));
-        }
-        "lake.headers" if value != "keep" => {
-            return Some(format!(
-                "`{value}` is not `keep`; without the property they are left out"
-            ));
-        }
-        _ => {}
+    if !EXACT.contains(&name) && !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Some(match name {
+            "delta.setTransactionRetentionDuration" => {
+                "it makes Delta forget how far the table has read, and rows come twice".to_owned()
+            }
+            "delta.appendOnly" => "a person's rows could never be deleted".to_owned(),
+            _ => "the engine does not know it".to_owned(),
+        });
     }
-    let known = EXACT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    if known { None } else { Some("the engine does not know it".to_owned()) }
+    if value.trim().is_empty() {
+        return Some("its value is empty".to_owned());
+    }
+    let is_whole = |least: i64| value.parse::<i64>().is_ok_and(|number| number >= least);
+    let (right, wanted) = match name {
+        "lake.empty_strings" => (matches!(value, "reject" | "keep"), "reject or keep"),
+        "lake.headers" => (value == "keep", "keep"),
+        "delta.enableChangeDataFeed" => (matches!(value, "true" | "false"), "true or false"),
+        "delta.checkpointInterval" => (is_whole(1), "a whole number from 1"),
+        "delta.dataSkippingNumIndexedCols" => (is_whole(-1), "a whole number from -1"),
+        "delta.logRetentionDuration" | "delta.deletedFileRetentionDuration" => {
+            (is_interval(value), "as in interval 30 days")
+        }
+        _ => (true, ""),
+    };
+    (!right).then(|| format!("`{value}` is not {wanted}"))
+}
+
+/// Whether Delta reads a text as a duration.
+fn is_interval(text: &str) -> bool {
+    const UNITS: &[&str] = &["second", "minute", "hour", "day", "week"];
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [interval, number, unit] = words.as_slice() else { return false };
+    *interval == "interval"
+        && number.parse::<u32>().is_ok()
+        && UNITS.contains(&unit.strip_suffix('s').unwrap_or(unit))
 }
 
 /// Property names, for suggestions.
@@ -169,10 +225,9 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
     EXACT.iter().copied()
 }
 
-/// The parts of a comma-separated property.
-pub(super) fn parts<'a>(properties: &'a BTreeMap<String, String>, name: &str) -> Vec<&'a str> {
-    let text = properties.get(name).map_or("", String::as_str);
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
+/// The entries of a comma-separated value.
+pub(super) fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
 }
 
 #[cfg(test)]
@@ -188,9 +243,73 @@ mod tests {
     }
 
     #[test]
+    fn a_tolerance_of_what_fails_at_once_is_refused() {
+        assert!(Violation::parse("fail").is_ok());
+        assert!(Violation::parse("fail at most 1%").is_err());
+    }
+
+    #[test]
     fn a_source_stays_below_the_landing_folder() {
-        assert_eq!(Source::parse("folder:events").unwrap().to_string(), "folder:events");
-        assert!(Source::parse("folder:../secret").is_err());
-        assert!(Source::parse("ftp:x").is_err());
+        for name in ["events", "eu/2026/events", "a.b", "Events-2", "kafka:events", "kafka:_x.y"] {
+            let text = if name.contains(':') { name.to_owned() } else { format!("folder:{name}") };
+            assert_eq!(Source::parse(&text).unwrap().to_string(), text);
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "../secret",
+            "a/../b",
+            "a/./b",
+            "./a",
+            "/a",
+            "a/",
+            "a//b",
+            "%2e%2e/a",
+            "..\\..\\a",
+            "file:///etc",
+            "a#2",
+            "a?x",
+            "a b",
+            "_a",
+            ".a",
+            "a/_b",
+            "é",
+            "a*",
+        ] {
+            assert!(Source::parse(&format!("folder:{name}")).is_err(), "folder:{name}");
+        }
+        for text in ["ftp:x", "events", "kafka:", "kafka:..", "kafka:a/b", "kafka:a b"] {
+            assert!(Source::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_inside_of_each_other_overlap() {
+        let overlap =
+            |a: &str, b: &str| Source::parse(a).unwrap().overlaps(&Source::parse(b).unwrap());
+        assert!(overlap("folder:a", "folder:a"));
+        assert!(overlap("folder:a", "folder:a/b"));
+        assert!(overlap("folder:a/b/c", "folder:a"));
+        assert!(!overlap("folder:a", "folder:ab"));
+        assert!(!overlap("folder:a/b", "folder:a/c"));
+        assert!(!overlap("folder:a", "kafka:a"));
+    }
+
+    #[test]
+    fn a_value_that_delta_cannot_read_is_refused() {
+        for (name, good, bad) in [
+            ("delta.checkpointInterval", "10", "0"),
+            ("delta.dataSkippingNumIndexedCols", "-1", "many"),
+            ("delta.logRetentionDuration", "interval 30 days", "30 days"),
+            ("delta.enableChangeDataFeed", "true", "yes"),
+            ("lake.empty_strings", "reject", "no"),
+            ("lake.distinct", "a", " "),
+        ] {
+            assert_eq!(objection(name, good), None, "{name}");
+            assert!(objection(name, bad).is_some(), "{name}");
+        }
+        assert!(objection("delta.appendOnly", "true").is_some());
+        assert!(objection("lake.sorce", "folder:a").is_some());
     }
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use sqlparser::ast::{CharacterLength, DataType as Sql, ExactNumberInfo};
+use sqlparser::ast::{
+    CharLengthUnits, CharacterLength, DataType as Sql, ExactNumberInfo, StructField, TimezoneInfo,
+};
+
+use super::names::{PLAIN, folded, is_plain};
 
 /// A named, typed field: a column or a field of a struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,52 +68,95 @@ impl Type {
     /// Reads a type as the SQL parser sees it.
     ///
     /// # Errors
-    /// A sentence that says which types there are.
+    /// A sentence that says which types there are, or which part of a type would have no effect.
     pub fn from_sql(sql: &Sql) -> Result<Self, String> {
         Ok(match sql {
             Sql::Boolean | Sql::Bool => Self::Boolean,
-            Sql::Int(_) | Sql::Integer(_) => Self::Int,
-            Sql::BigInt(_) => Self::BigInt,
-            Sql::Double(_) | Sql::DoublePrecision | Sql::Float64 => Self::Double,
-            Sql::String(_) | Sql::Text | Sql::Varchar(None) => Self::Text { max: None },
-            Sql::Varchar(Some(CharacterLength::IntegerLength { length, .. })) => {
-                Self::Text { max: Some(*length) }
+            Sql::Int(None) | Sql::Integer(None) => Self::Int,
+            Sql::BigInt(None) => Self::BigInt,
+            Sql::Double(ExactNumberInfo::None) | Sql::DoublePrecision | Sql::Float64 => {
+                Self::Double
             }
+            Sql::String(None) | Sql::Text | Sql::Varchar(None) => Self::Text { max: None },
+            Sql::Varchar(Some(CharacterLength::IntegerLength {
+                length: length @ 1..,
+                unit: None | Some(CharLengthUnits::Characters),
+            })) => Self::Text { max: Some(*length) },
             Sql::JSON => Self::Json,
-            Sql::Timestamp(..) => Self::Timestamp,
+            Sql::Timestamp(
+                None | Some(6),
+                TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz,
+            ) => Self::Timestamp,
             Sql::Date => Self::Date,
-            Sql::Binary(_) | Sql::Bytea => Self::Binary,
+            Sql::Binary(None) | Sql::Bytea => Self::Binary,
             Sql::Decimal(ExactNumberInfo::PrecisionAndScale(precision, scale)) => {
                 match (u8::try_from(*precision), i8::try_from(*scale)) {
-                    (Ok(precision @ 1..=38), Ok(scale))
+                    (Ok(precision @ 1..=38), Ok(scale @ 0..))
                         if i16::from(scale) <= i16::from(precision) =>
                     {
                         Self::Decimal(precision, scale)
                     }
-                    _ => return Err(format!("`{sql}` is out of range: at most DECIMAL(38, 38)")),
+                    _ => {
+                        return Err(format!(
+                            "`{sql}` is out of range: DECIMAL(1, 0) to DECIMAL(38, 38)"
+                        ));
+                    }
                 }
             }
             Sql::Struct(fields, _) => Self::Struct(struct_fields(fields)?),
-            other => {
-                return Err(format!(
-                    "type `{other}` is not one of BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p, s), STRING, VARCHAR(n), JSON, TIMESTAMP, DATE, BINARY, STRUCT<…>"
-                ));
-            }
+            other => return Err(objection(other)),
         })
     }
 }
 
-fn struct_fields(fields: &[sqlparser::ast::StructField]) -> Result<Vec<TypedField>, String> {
-    fields
-        .iter()
-        .map(|field| {
-            let name = field.field_name.as_ref().ok_or("a field of a STRUCT has no name")?;
-            Ok(TypedField {
-                name: name.value.clone(),
-                data_type: Type::from_sql(&field.field_type)?,
-            })
-        })
-        .collect()
+/// Why a type is none of a contract.
+fn objection(sql: &Sql) -> String {
+    match sql {
+        Sql::Int(_) | Sql::Integer(_) | Sql::BigInt(_) | Sql::Double(_) | Sql::Binary(_) => {
+            format!("the length in `{sql}` has no effect: leave it out")
+        }
+        Sql::String(Some(length)) => {
+            format!("the length in `{sql}` has no effect: write VARCHAR({length})")
+        }
+        Sql::Varchar(Some(_)) => {
+            format!("`{sql}` is not VARCHAR(n): n counts characters, 1 or more; or write STRING")
+        }
+        Sql::Timestamp(_, TimezoneInfo::WithoutTimeZone) | Sql::Datetime(_) => {
+            format!("`{sql}` is not supported: a TIMESTAMP is a moment, in UTC")
+        }
+        Sql::Timestamp(..) => {
+            format!("the precision in `{sql}` has no effect: a TIMESTAMP has microseconds")
+        }
+        other => format!(
+            "type `{other}` is not one of BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p, s), STRING, VARCHAR(n), JSON, TIMESTAMP, DATE, BINARY, STRUCT<…>"
+        ),
+    }
+}
+
+fn struct_fields(fields: &[StructField]) -> Result<Vec<TypedField>, String> {
+    let mut read: Vec<TypedField> = Vec::new();
+    for field in fields {
+        let name = field_name(field)?;
+        if read.iter().any(|other| other.name == name) {
+            return Err(format!("the STRUCT has two fields `{name}`"));
+        }
+        read.push(TypedField { name, data_type: Type::from_sql(&field.field_type)? });
+    }
+    if read.is_empty() { Err("a STRUCT has no fields".to_owned()) } else { Ok(read) }
+}
+
+/// A field's name; two that differ only in case are one for most engines, so none has capitals.
+fn field_name(field: &StructField) -> Result<String, String> {
+    let name = field.field_name.as_ref().ok_or("a field of a STRUCT has no name")?;
+    if field.options.is_some() {
+        return Err(format!("the options of the field `{name}` have no effect: leave them out"));
+    }
+    let plain = is_plain(name.value.strip_prefix('_').unwrap_or(&name.value));
+    if plain {
+        Ok(folded(name))
+    } else {
+        Err(format!("the field `{}` of a STRUCT is not in snake_case: {PLAIN}", name.value))
+    }
 }
 
 fn arrow_fields(fields: &[TypedField]) -> Fields {

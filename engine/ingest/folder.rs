@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total, evolve};
+use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total};
 use crate::batchlog::{Batch, split};
 use crate::contract::Source;
 use crate::error::{Error, Result};
@@ -61,7 +61,7 @@ impl FolderJob<'_> {
         let (world, contract) = (self.job.world, self.job.contract);
         let source = self.folder.source.to_string();
         let mut table = world.lake.open_or_create(contract).await?;
-        let mut metadata = evolve(&table, contract, &[])?;
+        let mut metadata = self.job.evolve(&table, &[])?;
         let own = world.lake.own_store()?;
         let mut log = Log::open(own, &contract.name.to_string(), &source).await?;
         let committed = table.txn(&source).await?.unwrap_or(-1);

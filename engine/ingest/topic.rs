@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::feed::{Brokers, Feed};
 use super::known::{begins, noted, property, quarantine_property, with_quarantine};
-use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total, evolve};
+use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total};
 use crate::chunk::{Chunk, Origin};
 use crate::contract::{Contract, Source};
 use crate::error::{Error, Kind, Result};
@@ -137,7 +137,7 @@ impl TopicJob<'_> {
             ));
         }
         let property = (property(self.source), standing.start.lineage.property());
-        let mut metadata = evolve(&table, job.contract, &[property])?;
+        let mut metadata = job.evolve(&table, &[property])?;
         let mut next = standing.start.offsets.clone();
         let mut lost = standing.start.lost.as_slice();
         let lineage = &standing.start.lineage;

@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{Float64Type, Schema, SchemaRef};
-use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::arrow::datatypes::{Float64Type, Int64Type, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
-use crate::contract::{Contract, TableName};
+use crate::contract::{Contract, TableName, quoted, quoted_list};
 use crate::error::{Error, Result};
 use crate::mistake::to_error;
 use crate::model::Model;
 use crate::query::{ContentHash, Limits, Query, translate};
 use crate::rowcheck::{RowChecks, Violations, strict};
-use crate::table::{Files, Table, Writer};
+use crate::table::{Files, Table, Writer, nameless};
 use crate::world::{Event, World};
 
 use super::pins::{Pins, query_on};
@@ -189,22 +188,16 @@ fn without_nan(column: ArrayRef) -> ArrayRef {
     }
 }
 
-/// An empty string names no folder: other readers take it for NULL.
+/// Every value of a column that splits the table into folders can name one.
 fn require_folder_names(rows: &RecordBatch, contract: &Contract) -> Result<()> {
-    for name in &contract.partition_by {
-        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-        if column.is_some_and(|column| column.iter().flatten().any(str::is_empty)) {
-            return Err(Error::data(format!(
-                "{}: rows have an empty string in `{name}`, which splits the table into folders",
-                contract.name
-            ))
-            .hint("nothing was committed; let the model name what is unknown, as in 'unknown'"));
-        }
+    match nameless(rows, &contract.partition_by).as_slice() {
+        [] => Ok(()),
+        [(_, why), ..] => Err(Error::data(format!("{}: {why}", contract.name))
+            .hint("nothing was committed; let the model give such rows another value, as 'unknown', or partition by another column")),
     }
-    Ok(())
 }
 
-/// Checks on the whole set of new rows: the primary key, and what the model's header says.
+/// Checks on the whole set of new rows: the keys, and what the model's header says.
 async fn set_checks(
     model: &Model,
     contract: &Contract,
@@ -212,31 +205,27 @@ async fn set_checks(
     query: &Query,
     files: &Files,
 ) -> Result<()> {
-    if contract.primary_key.is_empty() && model.checks.is_empty() {
+    let keys: Vec<&Vec<String>> =
+        [&contract.primary_key].into_iter().chain(&contract.unique).collect();
+    if keys.iter().all(|key| key.is_empty()) && model.checks.is_empty() {
         return Ok(());
     }
     let failed = |cause| translate(&format!("{}: a check failed to run", model.file), cause);
     query.register_this(table.staged(files, contract)?)?;
-    if !contract.primary_key.is_empty() {
-        let key = contract.primary_key.join(", ");
-        let sql = format!(
-            "SELECT count(*) FROM (SELECT {key} FROM this GROUP BY {key} HAVING count(*) > 1)"
-        );
-        let doubled = scalar(query, &sql).await.map_err(failed)?;
-        if doubled != "0" {
-            return Err(Error::data(format!(
-                "{}: {doubled} keys ({key}) have more than one row",
-                contract.name
-            ))
-            .hint(format!(
-                "nothing was committed; the primary key is in {}, the rows come from {}",
+    for key in keys.into_iter().filter(|key| !key.is_empty()) {
+        let broken = broken_key(contract, query, key).await.map_err(failed)?;
+        if let Some(broken) = broken {
+            return Err(Error::data(format!("{}: {broken}", contract.name)).hint(format!(
+                "nothing was committed; the key is in {}, the rows come from {}",
                 contract.file, model.file
             )));
         }
     }
     for check in &model.checks {
-        let holds = scalar(query, &format!("SELECT {}", check.expression)).await.map_err(failed)?;
-        if holds == "false" {
+        let failed = |cause| {
+            translate(&format!("{}: check `{}` failed to run", model.file, check.name), cause)
+        };
+        if number(query, &check.broken_sql()).await.map_err(failed)? > 0 {
             return Err(Error::data(format!(
                 "{}: check `{}` does not hold: {}",
                 model.name, check.name, check.expression
@@ -247,12 +236,38 @@ async fn set_checks(
     Ok(())
 }
 
-/// The one value of a query as text; empty for NULL.
-async fn scalar(query: &Query, sql: &str) -> Result<String, DataFusionError> {
-    for rows in query.collect(sql).await? {
-        if rows.num_rows() > 0 {
-            return Ok(array_value_to_string(rows.column(0), 0)?);
+/// How the rows break a key, if they do. As in SQL a primary key has no NULLs, and rows with a NULL
+/// in unique columns are no copies of each other.
+async fn broken_key(
+    contract: &Contract,
+    query: &Query,
+    key: &[String],
+) -> Result<Option<String>, DataFusionError> {
+    let is_primary = contract.primary_key == key;
+    let condition = |is_null: &str, joined: &str| {
+        let terms: Vec<String> =
+            key.iter().map(|name| format!("{} {is_null}", quoted(name))).collect();
+        terms.join(joined)
+    };
+    let (columns, shown) = (quoted_list(key), key.join(", "));
+    if is_primary {
+        let some_null = condition("IS NULL", " OR ");
+        let n = number(query, &format!("SELECT count(*) FROM this WHERE {some_null}")).await?;
+        if n > 0 {
+            return Ok(Some(format!("{n} rows have a NULL in their primary key ({shown})")));
         }
     }
-    Ok(String::new())
+    let no_null = condition("IS NOT NULL", " AND ");
+    let n = number(query, &format!("SELECT count(*) FROM (SELECT {columns} FROM this WHERE {no_null} GROUP BY {columns} HAVING count(*) > 1)")).await?;
+    Ok((n > 0).then(|| format!("{n} keys ({shown}) have more than one row")))
+}
+
+/// The one number of a query.
+async fn number(query: &Query, sql: &str) -> Result<i64, DataFusionError> {
+    let rows = query.collect(sql).await?;
+    let first = rows.iter().find(|rows| rows.num_rows() > 0);
+    let number = first.and_then(|rows| rows.column(0).as_primitive_opt::<Int64Type>());
+    number
+        .map(|number| number.value(0))
+        .ok_or_else(|| DataFusionError::Internal("a count is no number".to_owned()))
 }

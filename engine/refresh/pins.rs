@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::contract::TableName;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::{Model, Refresh};
 use crate::project::Project;
 use crate::query::{Limits, Query, translate};
@@ -16,19 +16,51 @@ use super::{bookmark, version_of};
 #[derive(Debug, Default)]
 pub struct Pins {
     tables: BTreeMap<TableName, Table>,
+    /// Tables that cannot be opened, and why: only models that read them fail.
+    broken: BTreeMap<TableName, String>,
 }
 
 impl Pins {
     /// Pins every table that is not computed by this run at its newest version.
+    ///
+    /// # Errors
+    /// The store failed. A table that is broken is no error before a model reads it.
     pub async fn take(world: &World) -> Result<Self> {
         let mut pins = Self::default();
         let quarantine = crate::quarantine::name();
         for name in world.project.contracts.keys().chain([&quarantine]) {
-            if let Some(table) = world.lake.table(name).await? {
-                pins.put(table);
+            match world.lake.table(name).await {
+                Ok(table) => table.into_iter().for_each(|table| pins.put(table)),
+                Err(error) if matches!(error.kind(), Kind::Data | Kind::Usage) => {
+                    pins.broken.insert(name.clone(), error.to_string());
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(pins)
+    }
+
+    /// Refuses a model of which an input is not there, or cannot be read.
+    ///
+    /// # Errors
+    /// `Data`: the input, and which command makes it.
+    pub(super) fn require(
+        &self,
+        world: &World,
+        model: &TableName,
+        inputs: &[TableName],
+    ) -> Result<()> {
+        let Some(input) = inputs.iter().find(|input| self.get(input).is_none()) else {
+            return Ok(());
+        };
+        if let Some(why) = self.broken.get(input) {
+            return Err(Error::data(format!("{model}: its input cannot be read: {why}")));
+        }
+        let contract = world.project.contracts.get(input);
+        let is_read = contract.is_some_and(|contract| !contract.sources.is_empty());
+        let how = if is_read { "reads its source" } else { "makes it" };
+        Err(Error::data(format!("{model}: its input {input} does not exist yet"))
+            .hint(format!("`lake run {}` {how}, `lake run all` does both", input.layer)))
     }
 
     /// Pins inputs anew of which `table` holds a later version than this run sees: another run
@@ -56,13 +88,28 @@ impl Pins {
         self.tables.insert(table.name().clone(), table);
     }
 
+    /// All tables that are pinned.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.values()
+    }
+
+    /// Names the damaged file that an error is about, if it is one of these tables.
+    pub async fn name_damage(&self, names: &[TableName], error: Error) -> Error {
+        for table in names.iter().filter_map(|name| self.get(name)) {
+            if let Some(found) = table.find_damage(&error).await {
+                return found;
+            }
+        }
+        error
+    }
+
     /// The table as this run sees it.
     pub fn get(&self, name: &TableName) -> Option<&Table> {
         self.tables.get(name)
     }
 }
 
-/// A query on the pinned inputs of a model; an input that does not exist yet has no rows.
+/// A query on the pinned inputs of a model, which are there ([`Pins::require`]).
 pub(super) async fn query_on(
     world: &World,
     model: &Model,
@@ -71,12 +118,8 @@ pub(super) async fn query_on(
     limits: &Limits,
 ) -> Result<Query> {
     let query = Query::new(limits)?;
-    for input in inputs {
-        match (pins.get(input), world.project.contracts.get(input)) {
-            (Some(table), _) => query.register(input, table.provider()?)?,
-            (None, Some(contract)) => query.register_empty(input, contract.schema())?,
-            (None, None) => query.register_empty(input, crate::quarantine::contract()?.schema())?,
-        }
+    for input in inputs.iter().filter_map(|input| pins.get(input)) {
+        query.register(input.name(), input.provider()?)?;
     }
     for name in &world.project.order {
         let view = &world.project.models[name];

@@ -19,6 +19,8 @@ use datafusion::physical_plan::{
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 
+use crate::query::may_fail_on;
+
 /// The provider of a table at the version that its handle sees.
 pub(super) fn provider(table: &DeltaTable) -> Result<Arc<dyn TableProvider>> {
     let config = DeltaScanConfig {
@@ -63,7 +65,14 @@ impl TableProvider for Frozen {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let pushed = |filter: &&Expr| {
+            if may_fail_on(filter, &self.schema) {
+                TableProviderFilterPushDown::Unsupported
+            } else {
+                TableProviderFilterPushDown::Inexact
+            }
+        };
+        Ok(filters.iter().map(pushed).collect())
     }
 
     async fn scan(

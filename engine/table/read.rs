@@ -75,6 +75,31 @@ impl Table {
     }
 }
 
+impl Table {
+    /// What an error is about, if it is about a damaged file of this table whose name its reader
+    /// did not tell: each file is read until one cannot be.
+    pub async fn find_damage(&self, error: &Error) -> Option<Error> {
+        if !super::fault::is_nameless(error) {
+            return None;
+        }
+        let schema = self.schema().ok()?;
+        for file in self.files().ok()? {
+            let rows = async {
+                let mut rows = self.read(&file, &schema, 8192).await?;
+                while rows.next().await?.is_some() {}
+                Ok(())
+            };
+            match rows.await {
+                Err(found) if super::fault::is_nameless(&found) => {
+                    return Some(super::fault::damaged(error, &file.path, &self.name));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
 impl FileRows {
     /// The next rows; `None` behind the last.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
@@ -85,7 +110,9 @@ impl FileRows {
 }
 
 fn unreadable(place: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::retry(format!("cannot read {place}")).caused_by(cause)
+    let what = format!("cannot read {place}");
+    super::storage_error(&what, cause.into())
+        .unwrap_or_else(|cause| Error::data(what).caused_by(cause))
 }
 
 /// Columns as they are wanted, whoever wrote the file; one that it does not have is NULL.

@@ -16,6 +16,7 @@ use deltalake::parquet::schema::types::ColumnPath;
 use indexmap::IndexMap;
 
 use super::Table;
+use super::statistics::{exact, has_inexact};
 use crate::contract::{Contract, Type, TypedField};
 use crate::error::Result;
 
@@ -59,6 +60,7 @@ impl Files {
 /// Writes rows of one table into files.
 pub struct Writer {
     table: String,
+    fields: Vec<TypedField>,
     inner: DeltaWriter,
 }
 
@@ -85,7 +87,7 @@ impl Table {
             stats_columns,
         );
         let inner = DeltaWriter::new(self.delta.object_store(), config);
-        Ok(Writer { table: self.name.to_string(), inner })
+        Ok(Writer { table: self.name.to_string(), fields: contract.fields(), inner })
     }
 
     /// Deletes files that lost their race or broke a check.
@@ -124,11 +126,15 @@ impl Writer {
     /// Closes the files.
     pub async fn close(self) -> Result<Files> {
         let adds = self.inner.close().await;
-        Ok(Files {
-            adds: adds.map_err(|cause| {
-                super::translate(format!("cannot write files of {}", self.table), cause)
-            })?,
-        })
+        let mut adds = adds.map_err(|cause| {
+            super::translate(format!("cannot write files of {}", self.table), cause)
+        })?;
+        if has_inexact(&self.fields) {
+            for add in &mut adds {
+                add.stats = add.stats.as_deref().and_then(|text| exact(text, &self.fields));
+            }
+        }
+        Ok(Files { adds })
     }
 
     /// Gives up: nothing is left behind but what closed files maintenance will find.

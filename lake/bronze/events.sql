@@ -1,7 +1,9 @@
 -- One row per event record that was delivered: a resent event is here as often as it came.
 -- The event contract, version 1. Every line of the published examples fits; anything else goes to quarantine.
--- Integers are BIGINT, so that no legal number is out of range. Fields with an open list of values are STRING:
--- an unknown value is kept as sent, and counted ('lake.else.… = warn').
+-- Fields with an open list of values are STRING: an unknown value is kept as sent, and counted ('lake.else.… = warn').
+-- Numbers have bounds that no true value reaches: a duration 10^10 ms (115 days), the clock of a playback 10^11 ms (3 years),
+-- a position 10^13 ms (live positions are epoch ms, until the year 2286), a count 10^9, a price a billion
+-- (10^15 micros). Beyond them a record is in quarantine, and the models say beside their sums why these fit.
 CREATE TABLE bronze.events (
     schema_version      BIGINT       NOT NULL COMMENT 'Version of this contract: 1',
     event_id            VARCHAR(128) NOT NULL COMMENT 'Set by the client; the same on every retry',
@@ -156,15 +158,24 @@ CREATE TABLE bronze.events (
     CONSTRAINT playback_of_video_and_ad CHECK (
         family NOT IN ('video', 'ad') OR (playback_id IS NOT NULL AND video_id IS NOT NULL AND seq IS NOT NULL)),
     CONSTRAINT envelope_not_negative CHECK (seq >= 0 AND mono_ms >= 0 AND content_version >= 0),
+    CONSTRAINT envelope_within_bounds CHECK (seq <= 10000000000000 AND mono_ms <= 100000000000),
     CONSTRAINT country_is_two_capitals CHECK (octet_length(country) = 2 AND translate(country, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', '') = ''),
 
     CONSTRAINT video_has_state CHECK (video IS NULL OR video.state IS NOT NULL),
     CONSTRAINT known_video_state CHECK (video.state IN ('preloading', 'starting', 'playing', 'paused', 'seeking', 'rebuffering', 'ad', 'ended', 'fatal', 'quit')),
-    CONSTRAINT video_rate_in_range CHECK (video.playback_rate > 0 AND video.playback_rate <= 16),
+    CONSTRAINT video_rate_in_range CHECK (video.playback_rate >= 0.01 AND video.playback_rate <= 16),
     CONSTRAINT video_not_negative CHECK (
         video.duration_ms >= 0 AND video.startup_ms >= 0 AND video.interval_ms >= 0 AND video.player_duration_ms >= 0
         AND video.buffer_ms >= 0 AND video.dropped_frames >= 0 AND video.bitrate_kbps >= 0 AND video.prev_bitrate_kbps >= 0
         AND video.width >= 0 AND video.height >= 0),
+    -- Players of live streams report a stand-in for infinity, 2^32 s: it is let in, and no duration (silver.video_durations).
+    CONSTRAINT video_within_bounds CHECK (
+        video.position_ms BETWEEN -10000000000000 AND 10000000000000
+        AND video.from_position_ms BETWEEN -10000000000000 AND 10000000000000
+        AND video.player_duration_ms <= 10000000000000
+        AND video.duration_ms <= 10000000000 AND video.startup_ms <= 10000000000 AND video.interval_ms <= 10000000000
+        AND video.buffer_ms <= 10000000000 AND video.dropped_frames <= 1000000000 AND video.bitrate_kbps <= 1000000000
+        AND video.prev_bitrate_kbps <= 1000000000 AND video.width <= 1000000000 AND video.height <= 1000000000),
     CONSTRAINT seek_says_from_where CHECK (family <> 'video' OR type <> 'seek' OR video.from_position_ms IS NOT NULL),
     CONSTRAINT buffer_says_phase_and_reason CHECK (family <> 'video' OR type <> 'buffer' OR (video.phase IS NOT NULL AND video.reason IS NOT NULL)),
     CONSTRAINT error_says_fatal_and_code CHECK (family <> 'video' OR type <> 'error' OR (video.fatal IS NOT NULL AND video.error_code IS NOT NULL)),
@@ -172,6 +183,8 @@ CREATE TABLE bronze.events (
 
     CONSTRAINT interaction_has_action CHECK (interaction IS NULL OR interaction.action IS NOT NULL),
     CONSTRAINT interaction_not_negative CHECK (interaction.text_len >= 0),
+    CONSTRAINT interaction_within_bounds CHECK (
+        interaction.position_ms BETWEEN -10000000000000 AND 10000000000000 AND interaction.text_len <= 1000000000),
 
     CONSTRAINT ad_event_names_its_impression CHECK (
         family <> 'ad'
@@ -182,12 +195,22 @@ CREATE TABLE bronze.events (
     CONSTRAINT ad_not_negative CHECK (
         ad.break_position_ms >= 0 AND ad.pod_position >= 1 AND ad.pod_size >= 0 AND ad.slots_requested >= 0 AND ad.ads_returned >= 0
         AND ad.ad_duration_ms >= 0 AND ad.ad_position_ms >= 0 AND ad.skip_offset_ms >= 0 AND ad.price_micros >= 0),
+    CONSTRAINT ad_within_bounds CHECK (
+        ad.break_position_ms <= 10000000000000 AND ad.ad_duration_ms <= 10000000000 AND ad.ad_position_ms <= 10000000000
+        AND ad.skip_offset_ms <= 10000000000 AND ad.price_micros < 1000000000000000
+        AND ad.pod_position <= 1000000000 AND ad.pod_size <= 1000000000
+        AND ad.slots_requested <= 1000000000 AND ad.ads_returned <= 1000000000),
     CONSTRAINT ad_currency_is_three_capitals CHECK (octet_length(ad.currency) = 3 AND translate(ad.currency, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', '') = ''),
+
+    CONSTRAINT session_within_bounds CHECK (session.position_ms BETWEEN -10000000000000 AND 10000000000000),
 
     CONSTRAINT purchase_has_order CHECK (
         family <> 'web' OR type <> 'purchase'
         OR (web.order_id IS NOT NULL AND web.order_value_micros IS NOT NULL AND web.currency IS NOT NULL)),
     CONSTRAINT web_not_negative CHECK (web.results >= 0 AND web.quantity >= 0 AND web.price_micros >= 0 AND web.order_value_micros >= 0),
+    CONSTRAINT web_within_bounds CHECK (
+        web.results <= 1000000000000 AND web.quantity <= 1000000000
+        AND web.price_micros < 1000000000000000 AND web.order_value_micros < 1000000000000000),
     CONSTRAINT web_currency_is_three_capitals CHECK (octet_length(web.currency) = 3 AND translate(web.currency, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', '') = ''),
     CONSTRAINT web_items_is_a_list CHECK (starts_with(web.items, '[')),
 
@@ -243,7 +266,7 @@ TBLPROPERTIES (
     'lake.comment.video.position_ms' = 'Position after the event, ms of content; ads do not count; live: epoch ms of the programme; null before the media is known',
     'lake.comment.video.from_position_ms' = 'Position before a seek, ms',
     'lake.comment.video.state' = 'State after the event: preloading, starting, playing, paused, seeking, rebuffering, ad, ended, fatal or quit',
-    'lake.comment.video.playback_rate' = 'Speed after the event, above 0 and at most 16; 1 where absent',
+    'lake.comment.video.playback_rate' = 'Speed after the event, 0.01 to 16; 1 where absent',
     'lake.comment.video.phase' = 'start or end of a buffer event',
     'lake.comment.video.reason' = 'Why: of play, pause, stop, seek and buffer each its own list',
     'lake.comment.video.duration_ms' = 'How long the buffering took, ms, at its end',
@@ -261,7 +284,7 @@ TBLPROPERTIES (
     'lake.comment.video.autoplay' = 'Started without a click',
     'lake.comment.video.mode' = 'main, preview or trailer; main where absent',
     'lake.comment.video.stream_type' = 'vod, live or low_latency_live; vod where absent',
-    'lake.comment.video.player_duration_ms' = 'Duration as the player knows it, ms; used where the catalogue has none',
+    'lake.comment.video.player_duration_ms' = 'Duration as the player knows it, ms; used where the catalogue has none; beyond 10^10 it is a stand-in and unknown',
     'lake.comment.video.buffer_ms' = 'Media buffered ahead, ms',
     'lake.comment.video.dropped_frames' = 'Frames not shown since the last event',
     'lake.comment.video.bitrate_kbps' = 'Bit rate after the event, kbit/s',

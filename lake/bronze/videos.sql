@@ -1,5 +1,7 @@
 -- One row per catalogue record that was delivered: the whole state of one video from valid_from on.
 -- A resent record is here as often as it came; the versions are made in silver.videos.
+-- Of two records with one valid_from the one with the later updated_ts counts, else the later record or file, else the
+-- greater content. A duration has a bound that no true value reaches, 10^10 ms (115 days): beyond it is quarantine.
 CREATE TABLE bronze.videos (
     video_id            VARCHAR(128) NOT NULL COMMENT 'Video',
     content_version     BIGINT                COMMENT 'Cut of the video; changes when its timeline does; 1 where absent',
@@ -35,9 +37,11 @@ CREATE TABLE bronze.videos (
     is_live             BOOLEAN               COMMENT 'A live programme',
     stream_type         STRING                COMMENT 'vod, live or low_latency_live',
     valid_from          TIMESTAMP             COMMENT 'From when this state holds; the time of the record or file where absent',
+    updated_ts          TIMESTAMP             COMMENT 'When the catalogue last changed this record: of two with one valid_from the later counts',
 
     CONSTRAINT content_version_not_negative CHECK (content_version >= 0),
     CONSTRAINT times_not_negative CHECK (duration_ms >= 0 AND credits_start_ms >= 0 AND intro_end_ms >= 0),
+    CONSTRAINT times_within_bounds CHECK (duration_ms <= 10000000000 AND credits_start_ms <= 10000000000 AND intro_end_ms <= 10000000000),
     CONSTRAINT lists_are_lists CHECK (
         starts_with(audio_languages, '[') AND starts_with(subtitle_languages, '[') AND starts_with(tags, '[') AND starts_with(chapters, '[')
         AND starts_with(regions_allowed, '[') AND starts_with(regions_blocked, '[') AND starts_with(ad_breaks, '[')),

@@ -32,12 +32,14 @@ CREATE TABLE gold.video_daily (
     ad_impressions        BIGINT    NOT NULL COMMENT 'Ads shown',
     ad_ms                 BIGINT    NOT NULL COMMENT 'Time in ads, ms',
     currency              STRING             COMMENT 'ISO 4217 of the revenue; NULL where there is none, or more than one',
-    revenue_micros        BIGINT             COMMENT 'Earned by ads, millionths of the currency; NULL where currencies differ (see gold.ad_daily)',
+    revenue_micros        DECIMAL(38, 0)     COMMENT 'Earned by ads, millionths of the currency; NULL where currencies differ (see gold.ad_daily)',
     PRIMARY KEY (report_date, video_id, content_version, country, device_type, stream_type),
     CONSTRAINT plays_within_attempts CHECK (plays <= attempts),
     CONSTRAINT known_within_plays CHECK (known_plays <= plays AND completes <= known_plays),
     CONSTRAINT engaged_within_plays CHECK (engaged_views <= plays AND reached_end <= plays AND dropped <= plays),
     CONSTRAINT unique_within_media CHECK (unique_media_ms <= media_ms AND known_unique_media_ms <= known_duration_ms),
-    CONSTRAINT foreground_within_play CHECK (foreground_ms <= play_time_ms)
+    CONSTRAINT foreground_within_play CHECK (foreground_ms <= play_time_ms),
+    CONSTRAINT times_not_negative CHECK (foreground_ms >= 0 AND watched_ms >= 0 AND stall_ms >= 0 AND ad_ms >= 0 AND unique_media_ms >= 0),
+    CONSTRAINT stalls_and_play_within_watched CHECK (stall_ms + play_time_ms <= watched_ms)
 )
 PARTITIONED BY (report_date);

@@ -1,5 +1,6 @@
 -- One row per ad impression: one rendering of one ad in one playback, how far it ran and what it earned.
 -- CPM bills the impression, CPC every distinct click, CPV one start, CPCV one complete, FLAT and HOUSE nothing.
+-- Money in nanos is a DECIMAL: a BIGINT holds only 9 * 10^9 of a currency, and clicks have no bound.
 CREATE TABLE silver.ad_impressions (
     playback_id       STRING    NOT NULL COMMENT 'Playback: one attempt to play one video on one player',
     impression_id     STRING    NOT NULL COMMENT 'Impression: one rendering of one ad',
@@ -41,13 +42,13 @@ CREATE TABLE silver.ad_impressions (
     pricing_model     STRING             COMMENT 'CPM, CPC, CPV, CPCV, FLAT or HOUSE',
     price_micros      BIGINT             COMMENT 'Price, millionths of the currency: per thousand for CPM, per act otherwise',
     currency          STRING             COMMENT 'ISO 4217',
-    revenue_nanos     BIGINT    NOT NULL COMMENT 'Earned, exact, thousand-millionths of the currency',
+    revenue_nanos     DECIMAL(38, 0) NOT NULL COMMENT 'Earned, exact, thousand-millionths of the currency',
     playback_start_ts TIMESTAMP NOT NULL COMMENT 'Corrected start of its playback',
     report_date       DATE      NOT NULL COMMENT 'Day of the corrected start of the playback, in the reporting time zone',
     PRIMARY KEY (playback_id, impression_id),
     CONSTRAINT quartiles_in_order CHECK (started >= first_quartile AND first_quartile >= midpoint AND midpoint >= third_quartile AND third_quartile >= completed),
     CONSTRAINT money_not_negative CHECK (revenue_nanos >= 0),
-    CONSTRAINT ad_time_not_negative CHECK (ad_ms >= 0)
+    CONSTRAINT ad_time_within_bounds CHECK (ad_ms BETWEEN 0 AND 10000000000)
 )
 PARTITIONED BY (report_date)
 TBLPROPERTIES (

@@ -23,6 +23,8 @@ CREATE TABLE silver.intervals (
     report_date     DATE      NOT NULL COMMENT 'Day of the corrected start of the playback, in the reporting time zone',
     PRIMARY KEY (event_id, part),
     CONSTRAINT not_empty CHECK (start_ms < end_ms),
+    CONSTRAINT length_within_bounds CHECK (end_ms - start_ms <= 10000000000),
+    CONSTRAINT begins_before_it_ends CHECK (wall_start_ts <= wall_end_ts),
     CONSTRAINT within_the_video CHECK (start_ms >= 0 AND (d IS NULL OR end_ms <= d)),
     CONSTRAINT unseen_within_it CHECK (unseen_ms BETWEEN 0 AND end_ms - start_ms),
     CONSTRAINT part_0_or_1 CHECK (part IN (0, 1)),

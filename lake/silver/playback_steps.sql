@@ -1,5 +1,6 @@
 -- One row per video event of a playback with what followed it until the next one.
--- Parameters: 2 s tolerance; a jump counts for 15 s of play time at most.
+-- Parameters: 2 s tolerance; a jump counts for 15 s of play time at most; a step takes 0 to 10^10 ms (115 days), whatever a
+-- clock says that was set.
 CREATE TABLE silver.playback_steps (
     playback_id           STRING    NOT NULL COMMENT 'Playback: one attempt to play one video on one player',
     seq                   BIGINT    NOT NULL COMMENT 'Place in the playback',
@@ -25,13 +26,17 @@ CREATE TABLE silver.playback_steps (
     muted                 BOOLEAN   NOT NULL COMMENT 'Sound off',
     from_ms               BIGINT             COMMENT 'Position after the event, ms',
     to_ms                 BIGINT             COMMENT 'Position before the next event, ms; NULL for the last',
-    elapsed_ms            BIGINT             COMMENT 'Time until the next event, ms; NULL for the last',
+    elapsed_ms            BIGINT             COMMENT 'Time until the next event, ms, never negative; NULL for the last',
     kind                  STRING             COMMENT 'Of a step in state playing: contiguous, loop or jump',
     play_ms               BIGINT             COMMENT 'Wall time of viewing, ms',
     unaccounted_ns        BIGINT             COMMENT 'Wall time that the media did not move through, ns',
     PRIMARY KEY (event_id),
     CONSTRAINT known_kind CHECK (kind IN ('contiguous', 'loop', 'jump')),
-    CONSTRAINT play_not_negative CHECK (play_ms >= 0),
+    CONSTRAINT elapsed_within_bounds CHECK (elapsed_ms BETWEEN 0 AND 10000000000),
+    CONSTRAINT play_within_bounds CHECK (play_ms BETWEEN 0 AND 10000200000),
+    CONSTRAINT unaccounted_within_bounds CHECK (unaccounted_ns BETWEEN 0 AND 10000000000000000),
+    CONSTRAINT startup_not_negative CHECK (startup_ms >= 0),
+    CONSTRAINT rate_in_range CHECK (rate >= 0.01 AND rate <= 16),
     CONSTRAINT only_playing_is_viewing CHECK (state = 'playing' OR play_ms IS NULL)
 )
 PARTITIONED BY (report_date)

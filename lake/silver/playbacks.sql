@@ -1,6 +1,7 @@
 -- One row per playback: an attempt to play one video on one player, with everything measured about it.
 -- Flags are 0, 1 or NULL (not known). Parameters: 2 s tolerance, 15 s play time at most for a jump, 5 min at most for a stall,
 -- 1 s between the edges of a run, 30 s of play or 95 % of the video for an engaged view, 95 % for a completion and for the end.
+-- No time is negative: where a client's clock steps back, the step takes none (silver.playback_steps).
 CREATE TABLE silver.playbacks (
     playback_id            STRING    NOT NULL COMMENT 'Playback: one attempt to play one video on one player',
     video_id               STRING    NOT NULL COMMENT 'Video',
@@ -69,6 +70,11 @@ CREATE TABLE silver.playbacks (
     clock_offset_ms        BIGINT    NOT NULL COMMENT 'What was added to the client clock, ms: the delay of the least delayed event',
     report_date            DATE      NOT NULL COMMENT 'Day of the corrected start of the playback, in the reporting time zone',
     PRIMARY KEY (playback_id),
+    CONSTRAINT times_not_negative CHECK (
+        startup_ms >= 0 AND play_time_ms >= 0 AND stall_ms >= 0 AND paused_ms >= 0 AND ad_ms >= 0 AND watched_ms >= 0
+        AND unaccounted_ms >= 0 AND media_ms >= 0 AND unique_media_ms >= 0),
+    CONSTRAINT stalls_and_play_within_watched CHECK (stall_ms + play_time_ms <= watched_ms),
+    CONSTRAINT muted_within_play CHECK (muted_ms BETWEEN 0 AND play_time_ms),
     CONSTRAINT unique_within_media CHECK (unique_media_ms <= media_ms),
     CONSTRAINT unique_within_duration CHECK (unique_media_ms <= duration_ms),
     CONSTRAINT position_within_duration CHECK (max_position_ms <= duration_ms),

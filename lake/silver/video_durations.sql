@@ -7,6 +7,6 @@ CREATE TABLE silver.video_durations (
     duration_source      STRING    NOT NULL COMMENT 'catalogue, player (most frequent report) or unknown',
     completion_target_ms BIGINT             COMMENT 'What has to be seen for a completion, ms: up to the credits, else the duration',
     PRIMARY KEY (video_id, content_version),
-    CONSTRAINT duration_positive CHECK (duration_ms > 0),
+    CONSTRAINT duration_within_bounds CHECK (duration_ms BETWEEN 1 AND 10000000000),
     CONSTRAINT target_within_duration CHECK (completion_target_ms <= duration_ms)
 );

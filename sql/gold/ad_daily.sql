@@ -9,6 +9,7 @@ no_money_lost      = "(SELECT coalesce(sum(revenue_nanos), 0) FROM this) = (SELE
 
 -- SET: impressions, not test, by the day of their playback's corrected start. What is not known is 'unknown',
 -- country ZZ, currency XXX (ISO 4217: none). Micros are rounded once per row, from exact nanos.
+-- An ad has 10^10 ms at most: its sum fits in 64 bits up to 9 * 10^8 impressions in a row. Money is DECIMAL(38, 0).
 
 SELECT
     report_date,
@@ -32,7 +33,8 @@ SELECT
     sum(CAST(failed AS BIGINT))         AS errors,
     sum(ad_ms)                          AS ad_ms,
     sum(revenue_nanos)                  AS revenue_nanos,
-    (sum(revenue_nanos) + 500) / 1000   AS revenue_micros
+    -- The quotient has four decimals, so it is exact; the cast rounds halves up.
+    CAST(sum(revenue_nanos) / 1000 AS DECIMAL(38, 0)) AS revenue_micros
 FROM silver.ad_impressions
 WHERE NOT is_test
 GROUP BY

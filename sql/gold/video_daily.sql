@@ -8,6 +8,8 @@ no_play_lost = "(SELECT coalesce(sum(plays), 0) FROM this) = (SELECT count(*) FR
 
 -- SET: playbacks in mode main, not test, by the day of their corrected start. An attempt asked to play or played;
 -- a play (a view) started. Ads count over all attempts, everything else over plays.
+-- A playback's times and media are sums of steps of 10^10 ms at most, and so long is a duration at most: sums fit in
+-- 64 bits up to 9 * 10^8 steps, intervals or plays in a row.
 
 WITH ad_playbacks AS (
     SELECT
@@ -51,7 +53,7 @@ SELECT
     CASE WHEN min(ads.least_currency) = max(ads.greatest_currency) THEN min(ads.least_currency) END AS currency,
     CASE
         WHEN coalesce(min(ads.least_currency) <> max(ads.greatest_currency), false) THEN NULL
-        ELSE (coalesce(sum(ads.revenue_nanos), 0) + 500) / 1000
+        ELSE CAST(coalesce(sum(ads.revenue_nanos), 0) / 1000 AS DECIMAL(38, 0))
     END AS revenue_micros
 FROM silver.playbacks AS playbacks
 LEFT JOIN ad_playbacks AS ads

@@ -3,7 +3,7 @@ about   = "One row per day, video, cut and slice of 1 %: how much of the slice w
 refresh = "full"
 
 [check]
-conservation = "(SELECT coalesce(sum(watched_units), 0) FROM this) = 100 * (SELECT coalesce(sum(media_ms), 0) FROM silver.playbacks WHERE started = 1 AND mode = 'main' AND NOT is_test AND stream_type = 'vod' AND duration_ms > 0)"
+conservation = "(SELECT coalesce(sum(CAST(watched_units AS DECIMAL(38,0))), 0) FROM this) = 100 * (SELECT coalesce(sum(CAST(media_ms AS DECIMAL(38,0))), 0) FROM silver.playbacks WHERE started = 1 AND mode = 'main' AND NOT is_test AND stream_type = 'vod' AND duration_ms > 0)"
 hundred_slices = "(SELECT count(*) FROM this) = 100 * (SELECT count(*) FROM (SELECT DISTINCT report_date, video_id, content_version FROM this))"
 runs_begin_and_end = "(SELECT coalesce(sum(started_watching), 0) FROM this) = (SELECT coalesce(sum(stopped_watching), 0) FROM this)"
 ---*/

@@ -8,26 +8,35 @@ only_what_was_played = "(SELECT count(*) FROM this) <= (SELECT coalesce(sum(CASE
 
 -- A contiguous step is one stretch, a loop two: up to the end, and from the start. Clamped to the video; empty ones
 -- are left out. Stretches whose edges meet within 1 s are one run: the viewer neither stopped nor jumped.
+-- A stretch is no longer than 10^10 ms, the most that a step moves or a video lasts: sums fit up to 9 * 10^8 stretches.
 
-WITH stretches AS (
+WITH viewed_steps AS (
+    SELECT
+        *,
+        -- When a loop came to the end of the video, by the media it moved through.
+        greatest(0, least(play_ms, CAST(round((duration_ms - from_ms) / rate) AS BIGINT))) AS end_reached_ms
+    FROM silver.playback_steps
+    WHERE kind IN ('contiguous', 'loop')
+),
+
+stretches AS (
     SELECT
         *,
         0       AS part,
         from_ms AS first_ms,
-        CASE kind WHEN 'loop' THEN duration_ms ELSE to_ms END AS last_ms,
+        CASE kind WHEN 'loop' THEN duration_ms ELSE to_ms END      AS last_ms,
         0       AS wall_from_ms,
-        CASE kind WHEN 'loop' THEN CAST(least(round((duration_ms - from_ms) / rate), 1e16) AS BIGINT) ELSE play_ms END AS wall_to_ms
-    FROM silver.playback_steps
-    WHERE kind IN ('contiguous', 'loop')
+        CASE kind WHEN 'loop' THEN end_reached_ms ELSE play_ms END AS wall_to_ms
+    FROM viewed_steps
     UNION ALL
     SELECT
         *,
         1       AS part,
         0       AS first_ms,
         to_ms   AS last_ms,
-        CAST(least(round((duration_ms - from_ms) / rate), 1e16) AS BIGINT) AS wall_from_ms,
+        end_reached_ms AS wall_from_ms,
         play_ms AS wall_to_ms
-    FROM silver.playback_steps
+    FROM viewed_steps
     WHERE kind = 'loop'
 ),
 
@@ -72,8 +81,9 @@ SELECT
     kind,
     rate,
     muted,
-    arrow_cast((ts_ms + wall_from_ms) * 1000, 'Timestamp(Microsecond, Some("UTC"))') AS wall_start_ts,
-    arrow_cast((ts_ms + wall_to_ms) * 1000, 'Timestamp(Microsecond, Some("UTC"))')   AS wall_end_ts,
+    -- Kept between the years 1 and 9999, as the start of a playback is.
+    arrow_cast(greatest(-62135596800000, least(253402300799999, ts_ms + wall_from_ms)) * 1000, 'Timestamp(Microsecond, Some("UTC"))') AS wall_start_ts,
+    arrow_cast(greatest(-62135596800000, least(253402300799999, ts_ms + wall_to_ms)) * 1000, 'Timestamp(Microsecond, Some("UTC"))')   AS wall_end_ts,
     -- What no interval that begins earlier has shown yet: its sum is the union of all.
     greatest(0, end_ms - greatest(start_ms, coalesce(
         max(end_ms) OVER (PARTITION BY playback_id ORDER BY start_ms, end_ms, seq, ts_ms, event_id, part ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),

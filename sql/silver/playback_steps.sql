@@ -11,6 +11,9 @@ no_event_lost = "(SELECT count(*) FROM this) = (SELECT count(*) FROM silver.even
 --   contiguous  the position moved on, no further than the clock allows (2 s tolerance)
 --   loop        it went back to the start by way of the end, within the same allowance
 --   jump        it went elsewhere: a seek was lost; nothing was seen as far as we know
+--
+-- A step takes from 0 to 10^10 ms (115 days), and moves at most so far: beyond, a clock was set, back or forth. So no step
+-- counts for more than about 10^10 ms of anything, and sums of steps fit in 64 bits up to 9 * 10^8 steps in a group.
 
 WITH video_events AS (
     SELECT
@@ -19,12 +22,13 @@ WITH video_events AS (
         events.type,
         events.seq,
         CAST(events.event_ts AS BIGINT) / 1000 + starts.clock_offset_ms                                AS ts_ms,
-        -- Beyond 10^16 ms nothing is a time or a position: unknown, so that no product leaves its range.
-        CASE WHEN events.mono_ms <= 10000000000000000 THEN events.mono_ms END                           AS mono_ms,
-        CASE WHEN events.video.position_ms BETWEEN -10000000000000000 AND 10000000000000000 THEN events.video.position_ms END AS position_ms,
-        CASE WHEN events.video.from_position_ms BETWEEN -10000000000000000 AND 10000000000000000 THEN events.video.from_position_ms END AS from_position_ms,
+        -- The bounds of bronze.events: what came before it had them is unknown where it is beyond.
+        CASE WHEN events.mono_ms <= 100000000000 THEN events.mono_ms END                                AS mono_ms,
+        CASE WHEN events.video.position_ms BETWEEN -10000000000000 AND 10000000000000 THEN events.video.position_ms END AS position_ms,
+        CASE WHEN events.video.from_position_ms BETWEEN -10000000000000 AND 10000000000000 THEN events.video.from_position_ms END AS from_position_ms,
+        CASE WHEN events.video.startup_ms <= 10000000000 THEN events.video.startup_ms END               AS startup_ms,
+        CASE WHEN events.video.playback_rate >= 0.01 THEN events.video.playback_rate ELSE 1.0 END       AS rate,
         events.video.state                                                                             AS state,
-        coalesce(events.video.playback_rate, 1.0)                                                      AS rate,
         coalesce(events.video.visible, true)                                                           AS visible,
         coalesce(events.video.muted, false)                                                            AS muted,
         events.video.phase                                                                             AS phase,
@@ -32,7 +36,6 @@ WITH video_events AS (
         coalesce(events.video.loop, false)                                                             AS is_loop,
         coalesce(events.video.fatal, false)                                                            AS is_fatal,
         coalesce(events.video.is_business_exception, false)                                            AS is_business_exception,
-        events.video.startup_ms                                                                        AS startup_ms,
         starts.video_id,
         starts.content_version,
         starts.user_id,
@@ -53,9 +56,17 @@ followed_events AS (
         CASE WHEN type = 'complete' AND is_loop THEN 0 ELSE position_ms END                          AS from_ms,
         lead(CASE WHEN type = 'seek' THEN from_position_ms ELSE position_ms END) OVER play_order     AS to_ms,
         -- The clock that is never set counts only where both events have it.
-        coalesce(lead(mono_ms) OVER play_order - mono_ms, lead(ts_ms) OVER play_order - ts_ms)       AS elapsed_ms
+        coalesce(lead(mono_ms) OVER play_order - mono_ms, lead(ts_ms) OVER play_order - ts_ms)       AS clock_ms
     FROM video_events
     WINDOW play_order AS (PARTITION BY playback_id ORDER BY seq, ts_ms, event_id)
+),
+
+-- A clock that steps back takes no time away; the last event of a playback has no step after it.
+timed_events AS (
+    SELECT
+        *,
+        CASE WHEN clock_ms < 0 THEN 0 WHEN clock_ms > 10000000000 THEN 10000000000 ELSE clock_ms END AS elapsed_ms
+    FROM followed_events
 ),
 
 steps AS (
@@ -63,25 +74,26 @@ steps AS (
         *,
         CASE
             WHEN state <> 'playing' OR elapsed_ms IS NULL OR from_ms IS NULL OR to_ms IS NULL THEN NULL
-            WHEN to_ms >= from_ms AND to_ms - from_ms <= elapsed_ms * rate + 2000 THEN 'contiguous'
+            WHEN to_ms >= from_ms AND to_ms - from_ms <= least(elapsed_ms * rate + 2000, 1e10) THEN 'contiguous'
             WHEN to_ms < from_ms AND duration_ms - from_ms + to_ms <= elapsed_ms * rate + 2000 THEN 'loop'
             ELSE 'jump'
         END AS kind
-    FROM followed_events
+    FROM timed_events
 ),
 
 measured_steps AS (
     SELECT
         *,
         -- Wall time of viewing, by the media it moved through: whole milliseconds, so that sums are exact in any order.
+        -- At most elapsed_ms and 2 s of media at the least rate: 10^10 + 2 * 10^5.
         CASE kind
-            WHEN 'contiguous' THEN CAST(least(round((to_ms - from_ms) / rate), 1e16) AS BIGINT)
-            WHEN 'loop' THEN CAST(greatest(0.0, least(round((duration_ms - from_ms + to_ms) / rate), 1e16)) AS BIGINT)
-            WHEN 'jump' THEN greatest(0, least(elapsed_ms, 15000))
+            WHEN 'contiguous' THEN CAST(round((to_ms - from_ms) / rate) AS BIGINT)
+            WHEN 'loop' THEN CAST(greatest(0.0, round((duration_ms - from_ms + to_ms) / rate)) AS BIGINT)
+            WHEN 'jump' THEN least(elapsed_ms, 15000)
         END AS play_ms,
-        -- Nanoseconds, for the same reason.
+        -- Nanoseconds, for the same reason: at most 10^16.
         CASE kind
-            WHEN 'contiguous' THEN CAST(round(1e6 * greatest(0.0, least(elapsed_ms - (to_ms - from_ms) / rate, 1e12))) AS BIGINT)
+            WHEN 'contiguous' THEN CAST(round(1e6 * greatest(0.0, elapsed_ms - (to_ms - from_ms) / rate)) AS BIGINT)
         END AS unaccounted_ns
     FROM steps
 )

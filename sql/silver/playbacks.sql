@@ -4,12 +4,16 @@ refresh = "full"
 
 [check]
 every_playback_is_here = "(SELECT count(*) FROM this) = (SELECT count(*) FROM silver.playback_starts)"
-media_is_conserved     = "(SELECT coalesce(sum(media_ms), 0) FROM this) = (SELECT coalesce(sum(end_ms - start_ms), 0) FROM silver.intervals)"
+media_is_conserved     = "(SELECT coalesce(sum(CAST(media_ms AS DECIMAL(38,0))), 0) FROM this) = (SELECT coalesce(sum(CAST(end_ms - start_ms AS DECIMAL(38,0))), 0) FROM silver.intervals)"
 ---*/
 
 -- A playback that nothing ended is closed at its last evidence: viewing is never invented.
 -- Parameters: 15 s play time at most for a jump, 5 min at most for a stall, 30 s or 95 % of the video for an engaged view,
 -- 95 % of the video up to its credits for a completion, 95 % of its duration for its end.
+--
+-- Each step counts in at most one of the times and each interval once in the media, with 10^10 ms at most (their contracts
+-- check it): sums fit in 64 bits up to 9 * 10^8 of them, in one playback and in any group of playbacks, so in gold as well.
+-- Positions are within 10^13 ms, and so is what was seen at least once: hundredfold they fit, too.
 
 WITH playback_steps AS (
     SELECT
@@ -37,8 +41,9 @@ WITH playback_steps AS (
         sum(CASE WHEN visible THEN play_ms END)                                              AS foreground_ms,
         sum(CASE WHEN muted THEN play_ms END)                                                AS muted_ms,
         sum(CASE WHEN kind = 'jump' THEN 1 ELSE 0 END)                                       AS inferred_jumps,
-        -- Half a microsecond makes up for the rounding of each step.
-        (sum(unaccounted_ns) + 500) / 1000000                                                AS unaccounted_ms
+        -- Half a microsecond makes up for the rounding of each step. Whole milliseconds and the rest apart: a sum of
+        -- nanoseconds fits for 900 steps only.
+        sum(unaccounted_ns / 1000000) + (sum(unaccounted_ns % 1000000) + 500) / 1000000      AS unaccounted_ms
     FROM silver.playback_steps
     GROUP BY playback_id
 ),
@@ -116,7 +121,7 @@ SELECT
     duration_source,
     start_ts_ms,
     CAST(started AS INT)            AS started,
-    startup_ms,
+    CASE WHEN startup_ms < 0 THEN 0 ELSE startup_ms END AS startup_ms,
     play_time_ms,
     foreground_ms,
     media_ms,

@@ -4,7 +4,7 @@ refresh = "full"
 ---*/
 
 -- Without a catalogue entry the duration is the one that players report most often; of equally frequent ones
--- the greater. One duration per cut keeps retention curves comparable.
+-- the greater. One duration per cut keeps retention curves comparable. Beyond 10^10 ms (115 days) a report is a stand-in.
 
 WITH duration_reports AS (
     SELECT
@@ -13,7 +13,7 @@ WITH duration_reports AS (
         video.player_duration_ms     AS player_duration_ms,
         count(*)                     AS reports
     FROM silver.events
-    WHERE family = 'video' AND playback_id IS NOT NULL AND video.player_duration_ms BETWEEN 1 AND 10000000000000000
+    WHERE family = 'video' AND playback_id IS NOT NULL AND video.player_duration_ms BETWEEN 1 AND 10000000000
     GROUP BY video_id, coalesce(content_version, 1), video.player_duration_ms
 ),
 

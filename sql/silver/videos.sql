@@ -10,85 +10,73 @@ open_at_both_ends   = "(SELECT count(*) FROM (SELECT video_id, min(valid_from) A
 
 -- The first version opens at 1970-01-01, so that early events find a row: the record that was written first
 -- does, unless it says otherwise. A later record starts at its valid_from, else at the time of its record or
--- file. A record that changes nothing makes no version.
+-- file. A record that changes nothing makes no version, nor does one that begins at the open end (9999-12-31) or
+-- later: it never holds, unless the video has no other.
+--
+-- Of two records with one valid_from the one with the later updated_ts counts, else the one with the later record or
+-- file time, else the one with the greater content: never the one that came later.
 
 WITH catalogue_records AS (
     SELECT
-        video_id,
-        coalesce(content_version, 1) AS content_version,
-        title,
-        description_hash,
-        language,
-        audio_languages,
-        subtitle_languages,
-        genre,
-        tags,
-        maturity_rating,
-        series_id,
-        season_no,
-        episode_no,
-        content_type,
-        creator_id,
-        channel_id,
-        studio,
-        release_ts,
-        publish_ts,
-        unpublish_ts,
-        regions_allowed,
-        regions_blocked,
-        rights_from,
-        rights_to,
-        licence_type,
-        ad_breaks,
-        monetization,
-        is_live,
-        stream_type,
-        _record_ts,
-        _offset,
-        greatest(
-            coalesce(
-                valid_from,
-                CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id) THEN _record_ts END,
-                arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')),
-            arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
-        ) AS stated_from,
-        -- Everything whose change makes a new version, as one text: to compare, and to break ties.
-        array_to_string(make_array(
+        *,
+        -- The record that was written first speaks of the beginning.
+        coalesce(valid_from, CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id) THEN _record_ts END) AS said_from,
+        -- Everything whose change makes a new version: to compare, and to break ties. A list, since texts joined to one
+        -- can be equal where their parts differ.
+        make_array(
             CAST(coalesce(content_version, 1) AS VARCHAR), title, description_hash, language, audio_languages, subtitle_languages,
             genre, tags, maturity_rating, series_id, CAST(season_no AS VARCHAR), CAST(episode_no AS VARCHAR), content_type,
             creator_id, channel_id, studio, regions_allowed, regions_blocked, CAST(rights_from AS VARCHAR), CAST(rights_to AS VARCHAR),
             licence_type, ad_breaks, monetization, CAST(is_live AS VARCHAR), stream_type
-        ), chr(31), chr(30)) AS content
+        ) AS content
     FROM bronze.videos
 ),
 
--- One row per video and moment: of several records for one moment the one written last counts.
+-- All records of a video, the newest first: a total order of what they say.
+ordered_records AS (
+    SELECT
+        *,
+        greatest(
+            coalesce(said_from, arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')),
+            arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
+        ) AS stated_from,
+        row_number() OVER (
+            PARTITION BY video_id
+            ORDER BY
+                said_from DESC NULLS LAST, updated_ts DESC NULLS LAST, _record_ts DESC NULLS LAST, content DESC NULLS LAST,
+                duration_ms DESC NULLS LAST, credits_start_ms DESC NULLS LAST, intro_end_ms DESC NULLS LAST, chapters DESC NULLS LAST,
+                release_ts DESC NULLS LAST, publish_ts DESC NULLS LAST, unpublish_ts DESC NULLS LAST) AS place
+    FROM catalogue_records
+),
+
+-- One row per video and moment at which a record begins.
 states AS (
     SELECT
         *,
         first_value(release_ts) IGNORE NULLS OVER newest_first   AS newest_release_ts,
         first_value(publish_ts) IGNORE NULLS OVER newest_first   AS newest_publish_ts,
         first_value(unpublish_ts) IGNORE NULLS OVER newest_first AS newest_unpublish_ts
-    FROM catalogue_records
-    QUALIFY row_number() OVER (PARTITION BY video_id, stated_from ORDER BY _record_ts DESC NULLS LAST, _offset DESC, content DESC) = 1
-    WINDOW newest_first AS (
-        PARTITION BY video_id
-        ORDER BY stated_from DESC, _record_ts DESC NULLS LAST, _offset DESC, content DESC, release_ts DESC, publish_ts DESC, unpublish_ts DESC
-        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+    FROM ordered_records
+    QUALIFY row_number() OVER (PARTITION BY video_id, stated_from ORDER BY place) = 1
+        AND (
+            stated_from < arrow_cast('9999-12-31T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
+            OR stated_from = min(stated_from) OVER (PARTITION BY video_id))
+    WINDOW newest_first AS (PARTITION BY video_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ),
 
 -- One row per change of a video.
 versions AS (
     SELECT
         *,
-        lag(content) OVER (PARTITION BY video_id ORDER BY stated_from) AS previous_content
+        coalesce(content_version, 1)                                    AS known_content_version,
+        lag(stated_from) OVER (PARTITION BY video_id ORDER BY stated_from) AS previous_from
     FROM states
     QUALIFY content IS DISTINCT FROM lag(content) OVER (PARTITION BY video_id ORDER BY stated_from)
 )
 
 SELECT
     versions.video_id,
-    versions.content_version,
+    versions.known_content_version AS content_version,
     versions.title,
     versions.description_hash,
     versions.language,
@@ -121,7 +109,7 @@ SELECT
     versions.is_live,
     versions.stream_type,
     CASE
-        WHEN versions.previous_content IS NULL THEN arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
+        WHEN versions.previous_from IS NULL THEN arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
         ELSE versions.stated_from
     END AS valid_from,
     lead(versions.stated_from, 1, arrow_cast('9999-12-31T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))'))
@@ -129,4 +117,4 @@ SELECT
     lead(versions.stated_from) OVER (PARTITION BY versions.video_id ORDER BY versions.stated_from) IS NULL AS is_current
 FROM versions
 INNER JOIN silver.video_cuts AS video_cuts
-    ON video_cuts.video_id = versions.video_id AND video_cuts.content_version = versions.content_version
+    ON video_cuts.video_id = versions.video_id AND video_cuts.content_version = versions.known_content_version

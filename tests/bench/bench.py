@@ -23,7 +23,7 @@ import contract
 import deltafiles
 import kafka
 import translate
-from measure import Failed, run, table
+from measure import AS_THEY_ARE, Failed, run, table
 
 THREADS = 2
 BRONZE = ("events", "videos")
@@ -212,7 +212,7 @@ def peer_only(bench):
 def against_duckdb(bench):
     """Bronze from a folder, and the models."""
     options = bench.options
-    bench.lake("simulate", "--events", str(options.events), "--seed", "7", "--to", f"folder:{bench.landing}")
+    bench.lake("simulate", "--events", str(options.events), *AS_THEY_ARE, "--to", f"folder:{bench.landing}")
     size = bench.landing_bytes()
     if options.only == "models":
         bench.lake("run", "bronze")

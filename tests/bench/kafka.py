@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 
 import deltafiles
-from measure import Child, Failed, Run, run
+from measure import AS_THEY_ARE, Child, Failed, Run, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BROKER = os.path.join(os.path.dirname(HERE), "kafka", "broker")
@@ -128,7 +128,7 @@ class Kafka:
 
     def simulate(self, topic, events, *more):
         """Sends events to a topic."""
-        where = ("--to", f"kafka:{topic}", "--events", str(events), "--seed", "7")
+        where = ("--to", f"kafka:{topic}", "--events", str(events), *AS_THEY_ARE)
         self.aside(self.options.lake, "--project", self.options.project, "--quiet", "simulate", *where, *more)
 
     def project(self, topic):

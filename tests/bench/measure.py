@@ -8,6 +8,10 @@ import time
 from dataclasses import dataclass
 
 
+# Events as they are: some come twice, some never, some minutes to hours late. The peers read the same.
+AS_THEY_ARE = ("--seed", "7", "--duplicate", "0.005", "--lose", "0.005", "--delay", "0.005")
+
+
 class Failed(Exception):
     """A program that was to be measured did not end well."""
 

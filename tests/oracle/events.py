@@ -39,6 +39,15 @@ def read_records(path):
     return records
 
 
+def read_dated_records(path):
+    """All JSON objects of a file or folder, each with its file's time in microseconds."""
+    dated = []
+    for name in files_below(path):
+        written_us = os.stat(name).st_mtime_ns // 1000
+        dated += [(record, written_us) for record in read_records(name)]
+    return dated
+
+
 def micros(text):
     """RFC 3339 UTC text as microseconds since 1970 (an integer; no floating point)."""
     if text is None:
@@ -51,9 +60,11 @@ def micros(text):
 
 
 def millis(text):
-    """RFC 3339 UTC text as whole milliseconds since 1970, cut off (not rounded)."""
+    """RFC 3339 UTC text as whole milliseconds since 1970, cut off (towards 1970, not rounded)."""
     value = micros(text)
-    return None if value is None else value // 1000
+    if value is None:
+        return None
+    return -(-value // 1000) if value < 0 else value // 1000
 
 
 def nulls_last(*values):

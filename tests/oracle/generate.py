@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Random event sets of the hard kinds, all valid under the contract.
 
-  python3 tests/oracle/generate.py --seed S --playbacks N --out DIR [--disputed]
+  python3 tests/oracle/generate.py --seed S --playbacks N --out DIR [--disputed] [--extreme]
 
 Writes DIR/events (shuffled, several files, some gzipped, one sub-folder) and DIR/videos. The same seed
-gives the same bytes. `--disputed` adds the cases that the rules leave open (see README.md beside this).
+gives the same bytes. `--disputed` adds the cases that the rules leave open (see README.md beside this);
+`--extreme` sets values to the ends of what the contracts allow, and clocks to the ends of time.
 """
 
 import argparse
@@ -15,12 +16,14 @@ import os
 import random
 import uuid
 
+import extreme
 from viewer import Viewer
 
 DAY_MS = 86_400_000
 FIRST_DAY_MS = 1_774_656_000_000  # 2026-03-28: with the change to summer time on the second day
 DAYS = 4
 GENRES = ("drama", "news", "sport")
+KINDS = ("plain", "renamed", "recut", "corrected", "updated", "player", "nowhere", "absent", "live")
 
 
 def timestamp(moment_us, digits=3):
@@ -29,14 +32,16 @@ def timestamp(moment_us, digits=3):
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[: 20 + digits] + "Z"
 
 
-def catalogue(rng, count, disputed):
+def catalogue(rng, count, options):
     """Video records, and the variants (video_id, content_version, ...) that can be watched."""
-    records, variants = [], []
+    disputed, records, variants = options.disputed, [], []
     for number in range(count):
         length = rng.choice((5_003, 8_000, 37_001, 60_000, 99_999, 100_000, 601_000, 1_234_567))
-        kind = rng.choice(("plain", "plain", "renamed", "recut", "corrected", "player", "nowhere", "absent", "live"))
-        if number < 9:  # a small set has every kind too
-            kind = ("plain", "renamed", "recut", "corrected", "player", "nowhere", "absent", "live", "absent")[number]
+        if options.extreme and rng.random() < 0.4:
+            length = rng.choice(extreme.DURATIONS)
+        kind = rng.choice(("plain", "plain", *KINDS[1:]))
+        if number < len(KINDS):  # a small set has every kind too
+            kind = KINDS[number]
         video = {"video_id": f"v_{number:03d}", "content_version": 1, "true_duration": length}
         video.update(mode="main", stream_type="live" if kind == "live" else "vod", reported=[])
         if kind == "player" or (kind == "absent" and rng.random() < 0.7):
@@ -46,14 +51,16 @@ def catalogue(rng, count, disputed):
         if kind == "live":
             video["true_duration"] = None
         recorded = kind == "live" and rng.random() < 0.5  # a length that the recording got afterwards
-        known = recorded or kind in ("plain", "renamed", "recut", "corrected")
+        known = recorded or kind in ("plain", "renamed", "recut", "corrected", "updated")
         made = versions_of(rng, video, kind, length if known else None)
+        if options.extreme:
+            extreme.catalogue(rng, made)
         if disputed and kind == "plain" and rng.random() < 0.2:
             made[0]["duration_ms"] = 0
         records += made
         variants.append(video)
         if kind == "recut":
-            variants.append({**video, "content_version": 2, "true_duration": length + 20_000})
+            variants.append({**video, "content_version": 2, "true_duration": extreme.duration(length + 20_000)})
     return records, variants
 
 
@@ -63,7 +70,7 @@ def versions_of(rng, video, kind, duration):
     if duration is not None or rng.random() < 0.5:
         first["duration_ms"] = duration
     if duration is not None and rng.random() < 0.4:
-        first["credits_start_ms"] = duration * 9 // 10
+        first["credits_start_ms"] = max(1, duration * 9 // 10)
     if kind == "live":
         first.update(is_live=True, stream_type="live")
     if kind == "absent":
@@ -74,10 +81,15 @@ def versions_of(rng, video, kind, duration):
     later = {**first, "valid_from": timestamp((FIRST_DAY_MS + rng.randrange(DAYS * DAY_MS)) * 1000)}
     later["title"] += ", renamed"
     if kind == "recut":
-        later.update(content_version=2, duration_ms=duration + 20_000)
+        later.update(content_version=2, duration_ms=extreme.duration(duration + 20_000))
         first["content_version"] = 1
     if kind == "corrected":
-        first["duration_ms"] = duration + 3_000
+        first["duration_ms"] = extreme.duration(duration + 3_000)
+    if kind == "updated":  # three records for one time: the last update counts, no update is the oldest
+        later.update(valid_from=first["valid_from"], updated_ts=timestamp(FIRST_DAY_MS * 1000 + 1, 6))
+        before = {**first, "updated_ts": timestamp(FIRST_DAY_MS * 1000), "duration_ms": extreme.duration(duration + 7)}
+        first["duration_ms"] = extreme.duration(duration + 9)
+        return [before, later, first]
     return [later, first]
 
 
@@ -207,20 +219,23 @@ def interaction(rng, event):
     return {**kept, "interaction": {"action": "add", "target": "video"}}
 
 
-def playback(rng, number, variants, disputed):
+def playback(rng, number, variants, options):
     """All deliveries of one playback."""
     video = dict(rng.choice(variants))
     if rng.random() < 0.1:
         video["mode"] = rng.choice(("preview", "trailer"))
     viewer = Viewer(rng, f"p{number:06d}-{rng.getrandbits(24):06x}", video, start_time(rng))
     viewer.watch()
-    envelope = Envelope(rng, viewer, disputed)
+    envelope = Envelope(rng, viewer, options.disputed)
     events = viewer.events if envelope.fine or rng.random() < 0.9 else tie(rng, viewer.events)
     sent = [envelope.wrap(event, place) for place, event in enumerate(lose(rng, events))]
     delivered = []
     for event in sent:
         if event["family"] == "video" and rng.random() < 0.004:
             event["video"]["position_ms"] = None
+        if options.extreme and extreme.event(rng, event):
+            delivered.append(event)
+            continue
         delivered += [event, *repeats(rng, event)]
         if rng.random() < 0.02:
             delivered.append(interaction(rng, event))
@@ -249,12 +264,13 @@ def main():
     parser.add_argument("--playbacks", type=int, required=True)
     parser.add_argument("--out", required=True, help="folder; gets events/ and videos/")
     parser.add_argument("--disputed", action="store_true", help="also what the rules leave open")
+    parser.add_argument("--extreme", action="store_true", help="also values at their bounds")
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    records, variants = catalogue(rng, max(9, options.playbacks // 20), options.disputed)
+    records, variants = catalogue(rng, max(len(KINDS), options.playbacks // 20), options)
     events = []
     for number in range(options.playbacks):
-        events += playback(rng, number, variants, options.disputed)
+        events += playback(rng, number, variants, options)
     rng.shuffle(events)
     rng.shuffle(records)
     for name in ("events", "videos"):

@@ -15,7 +15,7 @@ import sys
 import ads
 import gold
 import playback
-from events import group_by_playback, read_records
+from events import group_by_playback, read_dated_records, read_records
 from tables import TABLES, write
 from videos import Lengths
 
@@ -122,7 +122,7 @@ def main():
     options = parser.parse_args()
     if not options.out and not options.expected:
         parser.error("give --out, --expected or both")
-    rows = compute(read_records(options.events), read_records(options.videos), options.tz)
+    rows = compute(read_records(options.events), read_dated_records(options.videos), options.tz)
     if options.out:
         os.makedirs(options.out, exist_ok=True)
         for table in TABLES:

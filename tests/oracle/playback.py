@@ -14,6 +14,8 @@ TOLERANCE_MS = 2_000
 GAP_CAP_MS = 15_000
 STALL_CAP_MS = 300_000
 RUN_TOLERANCE_MS = 1_000
+STEP_CAP_MS = 10_000_000_000  # of clock and of media: beyond it a clock was set
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # the years 1 to 9999
 ENGAGED_MS = 30_000
 COMPLETE_PERCENT = 95
 
@@ -26,21 +28,30 @@ def round_half_away(value):
 
 
 def report_date(start_ts_ms, zone):
-    """The calendar day of a corrected start in the reporting time zone."""
+    """The calendar day of a corrected start in the reporting time zone, within the years 1 to 9999."""
     moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
     moment += datetime.timedelta(milliseconds=start_ts_ms)
-    return moment.astimezone(zoneinfo.ZoneInfo(zone)).date().isoformat()
+    try:
+        return moment.astimezone(zoneinfo.ZoneInfo(zone)).date().isoformat()
+    except OverflowError:  # the day before the first or after the last
+        return moment.date().isoformat()
+
+
+def within_calendar(ts_ms):
+    """A corrected time, kept between the years 1 and 9999."""
+    return max(FIRST_MS, min(ts_ms, LAST_MS))
 
 
 def attributes(playback_id, events, zone):
     """What identifies and describes a playback; `events` are all its video and ad events, in order."""
     version = first_known(events, "content_version")
+    start_ts_ms = within_calendar(min(event["ts_ms"] for event in events))
     return {
         "playback_id": playback_id,
         "video_id": first_known(events, "video_id"),
         "content_version": 1 if version is None else version,
-        "start_ts_ms": min(event["ts_ms"] for event in events),
-        "report_date": report_date(min(event["ts_ms"] for event in events), zone),
+        "start_ts_ms": start_ts_ms,
+        "report_date": report_date(start_ts_ms, zone),
         "mode": first_known(events, "video", "mode") or "main",
         "stream_type": first_known(events, "video", "stream_type") or "vod",
         "country": first_known(events, "country"),
@@ -63,9 +74,10 @@ class Step:
         is_seek = following["type"] == "seek"
         self.after = after.get("from_position_ms") if is_seek else after.get("position_ms")
         if event.get("mono_ms") is not None and following.get("mono_ms") is not None:
-            self.elapsed = following["mono_ms"] - event["mono_ms"]
+            elapsed = following["mono_ms"] - event["mono_ms"]
         else:
-            self.elapsed = following["ts_ms"] - event["ts_ms"]
+            elapsed = following["ts_ms"] - event["ts_ms"]
+        self.elapsed = max(0, min(elapsed, STEP_CAP_MS))  # a clock that steps back takes no time away
         self.duration_ms = duration_ms
         self.kind = self._kind()
 
@@ -75,7 +87,7 @@ class Step:
             return None
         allowed = self.elapsed * self.rate + TOLERANCE_MS
         if self.after >= self.before:
-            return "contiguous" if self.after - self.before <= allowed else "jump"
+            return "contiguous" if self.after - self.before <= min(allowed, STEP_CAP_MS) else "jump"
         if self.duration_ms is not None and self.media_ms("loop") <= allowed:
             return "loop"
         return "jump"
@@ -90,7 +102,7 @@ class Step:
         if self.kind is None:
             return 0
         if self.kind == "jump":
-            return max(0, min(self.elapsed, GAP_CAP_MS))
+            return min(self.elapsed, GAP_CAP_MS)
         return max(0, round_half_away(self.media_ms(self.kind) / self.rate))
 
     def unaccounted_ms(self):
@@ -146,8 +158,8 @@ def startup_ms(video_events):
         return None
     play, request = plays[0], requests[0]
     if play.get("mono_ms") is not None and request.get("mono_ms") is not None:
-        return play["mono_ms"] - request["mono_ms"]
-    return play["ts_ms"] - request["ts_ms"]
+        return max(0, play["mono_ms"] - request["mono_ms"])
+    return max(0, play["ts_ms"] - request["ts_ms"])
 
 
 def flags(video_events):
@@ -214,7 +226,8 @@ def measure(events, length):
         spent = [step.elapsed for step in steps if step.state == state]
         return sum(spent if cap is None else [min(value, cap) for value in spent])
 
-    wall_ms = max(event["ts_ms"] for event in events) - min(event["ts_ms"] for event in events)
+    times = [within_calendar(event["ts_ms"]) for event in events]
+    wall_ms = max(times) - min(times)
     row = {
         "duration_ms": duration_ms,
         "duration_source": source,

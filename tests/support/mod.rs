@@ -1,5 +1,6 @@
 //! What the tests share: a lake of their own in a temporary folder, and the rows in it.
 
+pub(crate) mod following;
 pub(crate) mod kafka;
 mod ledger;
 pub(crate) mod stream;
@@ -55,6 +56,16 @@ impl Output {
         for part in parts {
             assert!(self.stderr.contains(part), "`{part}` is missing in stderr:\n{}", self.stderr);
         }
+    }
+
+    /// Asserts that a run found nothing to do for a table.
+    #[track_caller]
+    pub(crate) fn is_up_to_date(&self, table: &str) {
+        let is_line = |line: &str| {
+            line.split_whitespace().next() == Some(table) && line.ends_with("up to date")
+        };
+        let stderr = &self.stderr;
+        assert!(stderr.lines().any(is_line), "{table} is not up to date:\n{stderr}");
     }
 }
 
@@ -199,9 +210,14 @@ impl Lake {
     }
 }
 
-/// Says that a test does nothing; by the handle, because what a macro prints is captured.
+/// Says that a test does nothing; by the handle, because what a macro prints is captured. `tests/run`
+/// prints the list last.
 pub(crate) fn skipped(reason: &str) {
-    std::io::stderr().write_all(format!("SKIPPED {reason}\n").as_bytes()).unwrap();
+    let line = format!("SKIPPED {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    let list = Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped");
+    let list = std::fs::OpenOptions::new().create(true).append(true).open(list);
+    list.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
 /// The binary without arguments and without the machine's environment.

@@ -1,0 +1,309 @@
+//! Checked arithmetic: a number that leaves the range of its type ends the query, and never wraps.
+//!
+//! `DataFusion` adds, subtracts, multiplies and negates integers with wrap-around, and lets decimals
+//! of 38 digits become longer. Once types are coerced, such an operator becomes a function of ours
+//! that computes the same and fails, naming the expression, where a result does not fit. The same
+//! happens to casts, whose own errors repeat the value. Sums and averages are in `checked_sum`.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
+use datafusion::arrow::datatypes::{
+    DataType, Decimal128Type, Decimal256Type, Field, FieldRef, TimeUnit,
+};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::expr::{BinaryExpr, Cast};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr_common::datum::apply;
+
+use super::written::{sql_name, written};
+use super::{checked_sum, guard};
+use crate::error::Error;
+
+/// Replaces, after the coercion of types, whatever may leave the range of its type.
+#[derive(Debug)]
+pub(super) struct CheckedArithmetic;
+
+impl AnalyzerRule for CheckedArithmetic {
+    fn name(&self) -> &'static str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(node)?.data)
+    }
+}
+
+fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = input_schema(&plan)?;
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let expr = checked(expr, &schema)?;
+        Ok(expr.update_data(|expr| name.restore(expr)))
+    })?
+    .map_data(LogicalPlan::recompute_schema)?
+    .transform_data(guard::guarded)?
+    .transform_data(checked_sum::widened)
+}
+
+/// The columns that the expressions of a node may name.
+pub(super) fn input_schema(plan: &LogicalPlan) -> Result<DFSchema> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = plan {
+        let source = scan.source.schema();
+        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
+    }
+    Ok(schema)
+}
+
+/// Replaces from the outside in, so that an error shows the operands as they were written.
+fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_down(|expr| {
+        let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
+        let data_type = expr.get_type(schema)?;
+        let written = written(&expr);
+        let operands = match expr {
+            Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
+            Expr::Negative(value) | Expr::Cast(Cast { expr: value, .. }) => vec![*value],
+            other => return Ok(Transformed::no(other)),
+        };
+        let signature = Signature::any(operands.len(), Volatility::Immutable);
+        let function = ScalarUDF::from(Checked { op, written, data_type, signature });
+        Ok(Transformed::yes(function.call(operands)))
+    })
+}
+
+/// What an expression does, if `DataFusion` would wrap around or repeat a value in its error.
+fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
+    Ok(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, .. }) => {
+            let op = match op {
+                Operator::Plus => Op::Add,
+                Operator::Minus => Op::Subtract,
+                Operator::Multiply => Op::Multiply,
+                Operator::Divide => Op::Divide,
+                Operator::Modulo => Op::Modulo,
+                _ => return Ok(None),
+            };
+            let data_type = expr.get_type(schema)?;
+            // The difference of two dates is an integer, too, and always fits.
+            let integers = data_type.is_integer() && left.get_type(schema)? == data_type;
+            let divides = matches!(op, Op::Divide | Op::Modulo) && data_type.is_decimal();
+            (integers || divides || has_all_digits(&data_type)).then_some(op)
+        }
+        Expr::Negative(value) => value.get_type(schema)?.is_signed_integer().then_some(Op::Negate),
+        Expr::Cast(cast) if !matches!(*cast.expr, Expr::Literal(..)) => {
+            let from = cast.expr.get_type(schema)?;
+            let to = cast.field.data_type();
+            let repeats = (from.is_numeric() || from.is_string()) && !always_fits(&from, to);
+            (repeats && !to.is_nested()).then_some(Op::Cast)
+        }
+        _ => None,
+    })
+}
+
+/// Whether a decimal type has no digit left: only then may a result have more digits than its type.
+fn has_all_digits(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal128(38, _) | DataType::Decimal256(76, _))
+}
+
+/// Whether every value of a type has its counterpart in another.
+pub(super) fn always_fits(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Boolean, Date32, Decimal128, Decimal256, Float32, Float64, Null, Timestamp};
+    let text = |data_type: &DataType| data_type.is_string();
+    let bits = |data_type: &DataType| data_type.primitive_width().unwrap_or(0);
+    match (from, to) {
+        (Null, _)
+        | (Timestamp(TimeUnit::Microsecond, _), Timestamp(TimeUnit::Microsecond, _) | Date32) => {
+            true
+        }
+        (_, to) if text(to) || from == to => true,
+        (from, Float64) if from.is_numeric() => true,
+        (from, Float32) if from.is_integer() => true,
+        (Boolean, to) if to.is_numeric() => true,
+        (from, to) if from.is_signed_integer() && to.is_signed_integer() => bits(from) <= bits(to),
+        (from, to) if from.is_unsigned_integer() && to.is_unsigned_integer() => {
+            bits(from) <= bits(to)
+        }
+        (from, to) if from.is_unsigned_integer() && to.is_signed_integer() => bits(from) < bits(to),
+        (from, Decimal128(precision, scale)) if from.is_integer() => {
+            let digits: i16 = match bits(from) {
+                8 if from.is_signed_integer() => 19,
+                8 => 20,
+                4 => 10,
+                2 => 5,
+                _ => 3,
+            };
+            i16::from(*precision) - i16::from(*scale) >= digits
+        }
+        (Decimal128(p1, s1), Decimal128(p2, s2) | Decimal256(p2, s2)) => {
+            s1 <= s2 && i16::from(*p1) - i16::from(*s1) <= i16::from(*p2) - i16::from(*s2)
+        }
+        _ => false,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Op {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Negate,
+    Cast,
+}
+
+/// One operator or cast of a query, with the text that its error shows.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    op: Op,
+    written: String,
+    data_type: DataType,
+    signature: Signature,
+}
+
+/// What the names of the functions begin with that fail where a value does not fit.
+pub(super) const PREFIX: &str = "checked_";
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &'static str {
+        match self.op {
+            Op::Add => "checked_add",
+            Op::Subtract => "checked_subtract",
+            Op::Multiply => "checked_multiply",
+            Op::Divide => "checked_divide",
+            Op::Modulo => "checked_modulo",
+            Op::Negate => "checked_negate",
+            Op::Cast => "checked_cast",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.data_type.clone())
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.data_type.clone(), nullable)))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let kernel = match self.op {
+            Op::Add => add,
+            Op::Subtract => sub,
+            Op::Multiply => mul,
+            Op::Divide => div,
+            Op::Modulo => rem,
+            Op::Negate => return self.negated(&args.args[0]),
+            Op::Cast => {
+                let cast = args.args[0].cast_to(&self.data_type, None);
+                return cast.map_err(|_| no_cast(&self.written, &self.data_type));
+            }
+        };
+        let result =
+            apply(&args.args[0], &args.args[1], kernel).map_err(|cause| self.explain(cause))?;
+        self.require_digits(&result)?;
+        Ok(result)
+    }
+}
+
+impl Checked {
+    fn negated(&self, value: &ColumnarValue) -> Result<ColumnarValue> {
+        let negated = |array: &dyn Array| neg(array).map_err(|cause| self.explain(cause.into()));
+        Ok(match value {
+            ColumnarValue::Array(array) => ColumnarValue::Array(negated(array)?),
+            ColumnarValue::Scalar(scalar) => {
+                let array = negated(&scalar.to_array()?)?;
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
+            }
+        })
+    }
+
+    /// The kernels compute decimals in 128 or 256 bits, which hold more digits than the types.
+    fn require_digits(&self, result: &ColumnarValue) -> Result<()> {
+        if !has_all_digits(&self.data_type) {
+            return Ok(());
+        }
+        let array = match result {
+            ColumnarValue::Array(array) => Arc::clone(array),
+            ColumnarValue::Scalar(scalar) => scalar.to_array()?,
+        };
+        let fits = match &self.data_type {
+            DataType::Decimal128(precision, _) => {
+                array.as_primitive::<Decimal128Type>().validate_decimal_precision(*precision)
+            }
+            DataType::Decimal256(precision, _) => {
+                array.as_primitive::<Decimal256Type>().validate_decimal_precision(*precision)
+            }
+            _ => Ok(()),
+        };
+        fits.map_err(|_| leaves_range(&self.written, &self.data_type, ""))
+    }
+
+    /// The error without the value that it is about, which may be personal.
+    fn explain(&self, cause: DataFusionError) -> DataFusionError {
+        match &cause {
+            DataFusionError::ArrowError(arrow, _) => match **arrow {
+                ArrowError::ArithmeticOverflow(_) => {
+                    leaves_range(&self.written, &self.data_type, "")
+                }
+                ArrowError::DivideByZero => divides_by_zero(&self.written),
+                _ => cause,
+            },
+            _ => cause,
+        }
+    }
+}
+
+/// An expression left the range of its type; `place` says for which keys: ` where day = …`.
+pub(super) fn leaves_range(written: &str, data_type: &DataType, place: &str) -> DataFusionError {
+    let hint = match data_type {
+        DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            "no decimal has more than 38 digits: use fewer decimal places, CAST(… AS DOUBLE), or a bound in the contract of the table that it comes from"
+        }
+        DataType::Duration(_) => "compare times instead of adding so many spans of centuries",
+        _ => {
+            "compute it on CAST(… AS DECIMAL(38, 0)), or put a bound into the contract of the table that it comes from"
+        }
+    };
+    let message = format!("`{written}` leaves the range of {}{place}", sql_name(data_type));
+    DataFusionError::External(Box::new(Error::data(message).hint(hint)))
+}
+
+fn divides_by_zero(written: &str) -> DataFusionError {
+    let error = Error::data(format!("`{written}` divides by zero"));
+    DataFusionError::External(Box::new(
+        error.hint("divide by nullif(…, 0), which gives NULL, or leave such rows out in a CASE"),
+    ))
+}
+
+fn no_cast(written: &str, data_type: &DataType) -> DataFusionError {
+    let message =
+        format!("`{written}`: a value is no {}, or out of its range", sql_name(data_type));
+    let hint = "TRY_CAST(…) gives NULL instead; WHERE TRY_CAST(x AS …) IS NULL AND x IS NOT NULL finds the rows";
+    DataFusionError::External(Box::new(Error::data(message).hint(hint)))
+}
+
+#[cfg(test)]
+mod tests;

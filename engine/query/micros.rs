@@ -1,0 +1,86 @@
+//! Timestamps are microseconds, so that the years 0001 to 9999 can be written and compared.
+//!
+//! `DataFusion` reads a TIMESTAMP, and compares texts and dates with one, in nanoseconds, which end in
+//! 2262: `valid_to < TIMESTAMP '9999-12-31 00:00:00'` fails. Here SQL's TIMESTAMP has microseconds,
+//! as every table has, and casts to nanoseconds that the coercion of types adds become microseconds.
+
+use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::datatype::DataTypeExt;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Cast, TryCast};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::sql::sqlparser::ast::{DataType as Sql, TimezoneInfo};
+
+use super::checked::input_schema;
+use super::spans;
+
+/// SQL's `TIMESTAMP` is microseconds without a zone, `TIMESTAMPTZ` microseconds in UTC.
+#[derive(Debug)]
+pub(super) struct Microseconds;
+
+impl TypePlanner for Microseconds {
+    fn plan_type_field(&self, sql: &Sql) -> Result<Option<FieldRef>> {
+        let Sql::Timestamp(None | Some(6 | 9), zone) = sql else { return Ok(None) };
+        let zone = match zone {
+            TimezoneInfo::Tz | TimezoneInfo::WithTimeZone => Some("UTC".into()),
+            TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => None,
+        };
+        Ok(Some(DataType::Timestamp(TimeUnit::Microsecond, zone).into_nullable_field_ref()))
+    }
+}
+
+/// Replaces casts to nanoseconds, after a first coercion of types and before a second one.
+///
+/// The second one settles what is nanoseconds for other reasons, as `arrow_cast` can ask for.
+#[derive(Debug)]
+pub(super) struct MicrosecondCasts;
+
+impl AnalyzerRule for MicrosecondCasts {
+    fn name(&self) -> &'static str {
+        "microsecond_casts"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(node)?.data)
+    }
+}
+
+fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = input_schema(&plan)?;
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(replaced(expr, &schema)?.update_data(|expr| name.restore(expr)))
+    })?
+    .map_data(LogicalPlan::recompute_schema)
+}
+
+fn replaced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| match expr {
+        Expr::Cast(Cast { expr, field }) => match micros(field.data_type()) {
+            Some(to) if expr.get_type(schema)? == to => Ok(Transformed::yes(*expr)),
+            Some(to) => Ok(Transformed::yes(Expr::Cast(Cast::new(expr, to)))),
+            None => Ok(Transformed::no(Expr::Cast(Cast { expr, field }))),
+        },
+        Expr::TryCast(TryCast { expr, field }) => match micros(field.data_type()) {
+            Some(to) => Ok(Transformed::yes(Expr::TryCast(TryCast::new(expr, to)))),
+            None => Ok(Transformed::no(Expr::TryCast(TryCast { expr, field }))),
+        },
+        expr => spans::by_length(expr, schema),
+    })
+}
+
+/// Microseconds for nanoseconds.
+fn micros(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        _ => None,
+    }
+}

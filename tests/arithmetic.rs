@@ -1,0 +1,180 @@
+//! Numbers that leave their range, and dates at the ends of the calendar, in whole lakes.
+
+use crate::support::Lake;
+
+const ORDERS: &str = "-- One row per order.
+CREATE TABLE bronze.orders (
+    order_id STRING NOT NULL, country STRING, total BIGINT, valid_to TIMESTAMP
+)
+TBLPROPERTIES ('lake.source' = 'folder:orders');
+";
+
+const TOTALS: &str = "-- One row per country.
+CREATE TABLE gold.totals (country STRING NOT NULL, total BIGINT NOT NULL);
+";
+
+fn lake(select: &str) -> Lake {
+    lake_with("", select)
+}
+
+/// A lake whose model has these lines in its header.
+fn lake_with(header: &str, select: &str) -> Lake {
+    let model = format!(
+        "/*---\nabout = \"One row per country\"\nrefresh = \"full\"\n{header}---*/\n{select}"
+    );
+    Lake::with(&[
+        ("lake/bronze/orders.sql", ORDERS),
+        ("lake/gold/totals.sql", TOTALS),
+        ("sql/gold/totals.sql", model.as_str()),
+    ])
+}
+
+fn land(lake: &Lake, file: &str, orders: &[(&str, i64)]) {
+    let lines: Vec<String> = orders
+        .iter()
+        .enumerate()
+        .map(|(n, (country, total))| {
+            format!(r#"{{"order_id":"{file}-{n}","country":"{country}","total":{total}}}"#)
+        })
+        .collect();
+    lake.land(&format!("orders/{file}.ndjson"), (lines.join("\n") + "\n").as_bytes());
+}
+
+const SUM: &str = "SELECT country, sum(total) AS total FROM bronze.orders GROUP BY country";
+
+#[test]
+fn a_sum_that_does_not_fit_ends_the_model_with_its_file_and_group_and_writes_nothing() {
+    let lake = lake(SUM);
+    let half = 4_600_000_000_000_000_000;
+    land(
+        &lake,
+        "a",
+        &[("DE", half), ("FR", 3), ("DE", half), ("DE", half - 3_000_000_000_000_000_000)],
+    );
+    lake.run(&["run", "all"]).says(
+        1,
+        &[
+            "sql/gold/totals.sql",
+            "sum(bronze.orders.total)` leaves the range of BIGINT where country = DE",
+            "hint: ",
+        ],
+    );
+    let written = lake.run(&["sql", "--output", "csv", "SELECT country FROM gold.totals"]);
+    assert!(!written.stdout.contains("FR"), "{}", written.stdout);
+    // The order that was too much is taken back: great sums in between are no reason to fail.
+    land(&lake, "b", &[("DE", -half)]);
+    lake.ok(&["run", "all"]);
+    assert_eq!(
+        lake.number("SELECT total AS n FROM gold.totals WHERE country = 'DE'"),
+        2 * half - 3_000_000_000_000_000_000
+    );
+    assert_eq!(lake.number("SELECT total AS n FROM gold.totals WHERE country = 'FR'"), 3);
+}
+
+#[test]
+fn a_product_that_does_not_fit_ends_the_model_with_the_expression() {
+    let lake =
+        lake("SELECT country, max(total * 1000) AS total FROM bronze.orders GROUP BY country");
+    land(&lake, "a", &[("DE", 5_000_000_000_000_000), ("FR", 3)]);
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.number("SELECT max(total) AS n FROM gold.totals"), 5_000_000_000_000_000_000);
+    land(&lake, "b", &[("FR", 10_000_000_000_000_000)]);
+    let failed = lake.run(&["run", "all"]);
+    failed.says(
+        1,
+        &["sql/gold/totals.sql", "bronze.orders.total * 1000` leaves the range of BIGINT"],
+    );
+    assert!(!failed.stderr.contains("10000000000000000"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_set_check_and_a_view_are_checked_too() {
+    let check = "[check]\nnot_negative = \"(SELECT sum(total) FROM this) >= 0\"\n";
+    let lake = lake_with(check, SUM);
+    lake.file(
+        "sql/gold/doubled.sql",
+        "/*---\nabout = \"One row per country\"\nrefresh = \"view\"\n---*/\nSELECT country, total + total AS total FROM gold.totals",
+    );
+    land(&lake, "a", &[("DE", 4), ("FR", 3)]);
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.number("SELECT sum(total) AS n FROM gold.doubled"), 14);
+    land(&lake, "b", &[("DE", i64::MAX - 4)]);
+    lake.run(&["run", "all"])
+        .says(1, &["sql/gold/totals.sql", "sum(this.total)` leaves the range"]);
+}
+
+#[test]
+fn lake_sql_ends_with_1_where_a_number_does_not_fit() {
+    let lake = lake(SUM);
+    land(&lake, "a", &[("DE", i64::MAX / 2), ("FR", -1)]);
+    lake.ok(&["run", "bronze"]);
+    for (sql, part) in [
+        ("SELECT total * 3 AS n FROM bronze.orders", "total * 3"),
+        ("SELECT total FROM bronze.orders WHERE total * 3 > 0", "total * 3"),
+        ("SELECT CAST(total AS INT) AS n FROM bronze.orders", "CAST(bronze.orders.total AS INT)"),
+        ("SELECT 10 / (total + 1) AS n FROM bronze.orders", "divides by zero"),
+    ] {
+        let failed = lake.run(&["sql", sql]);
+        failed.says(1, &[part, "hint: "]);
+        assert!(!failed.stderr.contains(&(i64::MAX / 2).to_string()), "{}", failed.stderr);
+    }
+    assert_eq!(
+        lake.number("SELECT total AS n FROM bronze.orders WHERE country = 'FR' AND total * 3 < 0"),
+        -1
+    );
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.orders WHERE total * 2 > 0"), 1);
+}
+
+#[test]
+fn far_dates_are_found_in_tables_of_several_files() {
+    let lake = lake(SUM);
+    for (file, valid_to) in [
+        ("a", "9999-12-31T00:00:00Z"),
+        ("b", "2026-03-01T00:00:00Z"),
+        ("c", "0001-01-01T00:00:00Z"),
+        ("d", "9999-12-31T23:59:59.999999Z"),
+    ] {
+        let order = format!("{{\"order_id\":\"{file}\",\"valid_to\":\"{valid_to}\"}}\n");
+        lake.land(&format!("orders/{file}.ndjson"), order.as_bytes());
+        lake.ok(&["run", "bronze"]);
+    }
+    for (condition, n) in [
+        ("valid_to = '9999-12-31T00:00:00Z'", 1),
+        ("valid_to = TIMESTAMP '9999-12-31 00:00:00'", 1),
+        ("valid_to = DATE '9999-12-31'", 1),
+        ("valid_to < TIMESTAMP '9999-12-31 00:00:00'", 2),
+        ("valid_to > TIMESTAMP '0001-01-01 00:00:00'", 3),
+        ("valid_to <= '0001-01-01'", 1),
+        ("valid_to::date = DATE '9999-12-31'", 2),
+        ("date_trunc('year', valid_to) = '9999-01-01'", 2),
+        ("valid_to > now()", 2),
+    ] {
+        assert_eq!(
+            lake.number(&format!("SELECT count(*) AS n FROM bronze.orders WHERE {condition}")),
+            n,
+            "{condition}"
+        );
+    }
+}
+
+#[test]
+fn a_timestamp_that_a_model_writes_fits_its_contract() {
+    let lake = Lake::with(&[
+        ("lake/bronze/orders.sql", ORDERS),
+        (
+            "lake/gold/open.sql",
+            "-- One row per order.\nCREATE TABLE gold.open (order_id STRING NOT NULL, valid_to TIMESTAMP);\n",
+        ),
+        (
+            "sql/gold/open.sql",
+            "SELECT order_id, coalesce(valid_to, TIMESTAMP '9999-12-31 00:00:00') AS valid_to FROM bronze.orders",
+        ),
+    ]);
+    land(&lake, "a", &[("DE", 1)]);
+    lake.ok(&["check"]);
+    lake.ok(&["run", "all"]);
+    assert_eq!(
+        lake.rows("SELECT valid_to FROM gold.open")[0]["valid_to"],
+        "9999-12-31T00:00:00.000000Z"
+    );
+}
