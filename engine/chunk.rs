@@ -1,7 +1,11 @@
 //! What every source hands on: some records, and where they come from.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::offsets::Lineage;
 
@@ -20,7 +24,7 @@ pub struct Origin {
 }
 
 /// One record: where it stands in its source, and its bytes in the chunk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Kafka partition.
     pub partition: Option<i32>,
@@ -28,8 +32,15 @@ pub struct Record {
     pub position: i64,
     /// When it was written, or its file changed last: microseconds since 1970.
     pub record_ts_us: Option<i64>,
-    /// Its bytes; `None` for a record without a value, which Kafka calls a tombstone.
+    /// Its bytes; `None` for a record without a value, which Kafka calls a tombstone, and for one
+    /// that is too large to be taken along.
     pub span: Option<Range<usize>>,
+    /// The bytes of its key in Kafka; `None` if it has no key.
+    pub key: Option<Range<usize>>,
+    /// Its headers in Kafka as JSON, a list of `{"key": …, "value": …}`; `None` if it has none.
+    pub headers: Option<Range<usize>>,
+    /// How many bytes it has, if that is more than a record may have: its value was left behind.
+    pub too_large: Option<u64>,
 }
 
 /// What a chunk holds.
@@ -105,4 +116,9 @@ impl Chunk {
     pub fn fault(origin: Origin, position: i64, message: String) -> Self {
         Self { origin, body: Body::Fault { position, message } }
     }
+}
+
+/// Bytes as text: as they are if they are UTF-8, else in base64.
+pub fn text_or_base64(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| STANDARD.encode(bytes).into(), Cow::Borrowed)
 }

@@ -112,6 +112,12 @@ pub struct Contract {
     pub personal: Vec<Personal>,
 }
 
+/// The column of a record's key in Kafka.
+pub const KEY: &str = "_key";
+
+/// The column of a record's headers in Kafka, which only a table has whose contract asks for it.
+pub const HEADERS: &str = "_headers";
+
 /// The columns that the engine adds to a table that has sources.
 pub fn engine_columns() -> Vec<TypedField> {
     let field = |name: &str, data_type: Type| TypedField { name: name.to_owned(), data_type };
@@ -123,6 +129,8 @@ pub fn engine_columns() -> Vec<TypedField> {
         field("_ingested_at", Type::Timestamp),
         field("_ingest_date", Type::Date),
         field("_source_file", Type::Text { max: None }),
+        field(KEY, Type::Text { max: None }),
+        field(HEADERS, Type::Text { max: None }),
         field("_rescued_data", Type::Text { max: None }),
     ]
 }
@@ -133,9 +141,15 @@ impl Contract {
         let mut fields: Vec<TypedField> =
             self.columns.iter().map(|column| column.field.clone()).collect();
         if !self.sources.is_empty() {
-            fields.extend(engine_columns());
+            let columns = engine_columns().into_iter();
+            fields.extend(columns.filter(|own| own.name != HEADERS || self.keeps_headers()));
         }
         fields
+    }
+
+    /// Whether the table has the headers of its records.
+    pub fn keeps_headers(&self) -> bool {
+        self.properties.get("lake.headers").is_some_and(|kept| kept == "keep")
     }
 
     /// The table's Arrow schema: timestamps in microseconds UTC, plain strings.

@@ -16,6 +16,7 @@ use crate::pseudonym::Pseudonyms;
 
 mod column;
 mod cursor;
+mod headers;
 mod persons;
 mod plan;
 mod rescue;
@@ -55,6 +56,8 @@ pub enum Class {
     Tombstone,
     /// The rest of the file cannot be read.
     Unreadable,
+    /// It is larger than a record may be.
+    TooLarge,
 }
 
 impl Class {
@@ -71,6 +74,7 @@ impl Class {
             Self::CheckFailed => "check_failed",
             Self::Tombstone => "tombstone",
             Self::Unreadable => "unreadable",
+            Self::TooLarge => "too_large",
         }
     }
 }

@@ -53,6 +53,12 @@ impl Feeds {
         self.0.values().any(|feed| feed.brokers == Brokers::Unheard)
     }
 
+    /// Whether a topic has a table and quarantine open.
+    fn keep_open(&self, table: &TableName) -> bool {
+        let mut feeds = self.0.iter().filter(|((name, _), _)| name == table);
+        feeds.any(|(_, feed)| feed.table.is_some() && feed.quarantine.is_some())
+    }
+
     /// Closes all connections: they hold what they fetched ahead.
     pub async fn close(&mut self) {
         futures::future::join_all(self.0.values_mut().map(Feed::close)).await;
@@ -74,10 +80,13 @@ pub async fn ingest(
     let started = Instant::now();
     // Nothing is made for a table that cannot be read into.
     let Some(job) = failures.hold(world, Job::new(world, contract))? else { return Ok(None) };
-    // Both tables are there for SQL even before the first record.
-    let opened = job.open().await;
-    let Some(version) = failures.hold(world, opened)? else { return Ok(None) };
-    let mut total = Total { version: Some(version), ..Total::default() };
+    let mut total = Total::default();
+    if !feeds.keep_open(&contract.name) {
+        // Both tables are there for SQL even before the first record.
+        let opened = job.open().await;
+        let Some(version) = failures.hold(world, opened)? else { return Ok(None) };
+        total.version = Some(version);
+    }
     let mut is_whole = true;
     for source in &contract.sources {
         let read = match source.kind {
@@ -229,6 +238,7 @@ impl<'a> Job<'a> {
                 txns: self.quarantine_txns(quarantine, &txns, is_ahead).await?,
                 info: info.clone(),
                 metadata: evolve(self.world, quarantine, &self.staging.quarantine, None, &noted)?,
+                follows: true,
                 ..Commit::default()
             };
             let committed = self.commit_rejected(table, quarantine, &seen, commit).await;
@@ -237,7 +247,9 @@ impl<'a> Job<'a> {
                 return committed;
             }
         }
-        let commit = Commit { files: staged.rows, txns, seen, info, metadata, ..Commit::default() };
+        let files = staged.rows;
+        let commit =
+            Commit { files, txns, seen, info, metadata, follows: true, ..Commit::default() };
         match table.commit(commit).await? {
             (Outcome::Committed(version), _) => {
                 total.rows += staged.n_rows;
@@ -286,7 +298,7 @@ impl<'a> Job<'a> {
         commit: Commit,
     ) -> Result<bool> {
         let mut now = table.clone();
-        now.reload().await?;
+        now.follow().await?;
         if !now.is_as_seen(seen).await? {
             quarantine.discard(commit.files).await;
             return Ok(false);

@@ -3,15 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, new_null_array,
-};
+use datafusion::arrow::array::{Array, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 
-use crate::chunk::{Body, Chunk, Origin, Record};
-use crate::clock::day_of;
+use crate::chunk::{Body, Chunk, Origin, Record, text_or_base64};
 use crate::contract::Contract;
 use crate::decode::{Class, Decoder, Reject};
 use crate::error::{Error, Result};
@@ -19,6 +15,11 @@ use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{Decided, Rejected};
 use crate::rowcheck::{RowChecks, Violations};
 use crate::table::nameless;
+
+mod arrival;
+mod registry;
+
+use arrival::{Arrival, part};
 
 /// Rows in one Arrow batch: few enough to stay in the processor's caches.
 const BATCH_ROWS: usize = 2048;
@@ -29,6 +30,7 @@ const BATCH_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Intake {
     decoder: Decoder,
+    arrival: Arrival,
     checks: RowChecks,
     schema: SchemaRef,
     /// Columns whose values name folders.
@@ -56,6 +58,7 @@ impl Intake {
         ingested_at_us: i64,
     ) -> Result<Self> {
         Ok(Self {
+            arrival: Arrival::new(contract, pseudonyms.as_ref()),
             decoder: Decoder::new(contract, pseudonyms)?,
             checks,
             schema: contract.schema(),
@@ -114,9 +117,14 @@ impl Intake {
         if decided.holds(origin, &record) {
             return Ok(());
         }
-        let result = match &record.span {
-            None => Err(Reject::new(Class::Tombstone, "the record has no value")),
-            Some(span) => self.decoder.decode(&bytes[span.clone()]),
+        let result = match (&record.span, record.too_large) {
+            (None, Some(n)) => Err(Reject::new(
+                Class::TooLarge,
+                format!("the record has {n} bytes, more than `ingest.record_limit`"),
+            )),
+            (None, None) => Err(Reject::new(Class::Tombstone, "the record has no value")),
+            (Some(span), _) if origin.topic.is_some() => self.message(bytes, span, &record),
+            (Some(span), _) => self.decoder.decode(&bytes[span.clone()]),
         };
         match result {
             Ok(()) => {
@@ -128,6 +136,26 @@ impl Intake {
             Err(reject) => self.reject(origin, &record, bytes, reject.class, reject.message),
         }
         Ok(())
+    }
+
+    /// Decodes a record of a topic, which a schema registry may have framed.
+    fn message(
+        &mut self,
+        bytes: &[u8],
+        span: &Range<usize>,
+        record: &Record,
+    ) -> Result<(), Reject> {
+        let value = &bytes[span.clone()];
+        let json = registry::unframed(value);
+        let decoded = self.decoder.decode(json);
+        decoded.map_err(|reject| match reject.class {
+            Class::NotJson | Class::NotUtf8 if json.len() == value.len() => {
+                let headers = part(bytes, record.headers.as_ref()).map(text_or_base64);
+                let told = registry::told(value, headers.as_deref());
+                told.map_or(reject, |told| Reject::new(Class::NotJson, told))
+            }
+            _ => reject,
+        })
     }
 
     fn reject(
@@ -145,7 +173,10 @@ impl Intake {
             record_ts_us: record.record_ts_us,
             class: class.name(),
             message,
-            raw: record.span.clone().map(|span| bytes[span].to_vec()),
+            raw: part(bytes, record.span.as_ref()).map(<[u8]>::to_vec),
+            key: part(bytes, record.key.as_ref()).map(<[u8]>::to_vec),
+            headers: part(bytes, record.headers.as_ref())
+                .map(|headers| text_or_base64(headers).into_owned()),
         });
     }
 
@@ -159,7 +190,8 @@ impl Intake {
         let mut columns = self.decoder.finish()?;
         let rescued = columns.pop().ok_or_else(|| Error::internal("no rescued data"))?;
         self.n_rescued += (n_rows - rescued.null_count()) as u64;
-        columns.extend(self.engine_columns(origin, &pending));
+        let at_us = self.ingested_at_us;
+        columns.extend(self.arrival.columns(origin, &pending, bytes, at_us, &self.decoder));
         columns.push(rescued);
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|cause| {
             Error::internal("decoded rows do not fit their contract").caused_by(cause)
@@ -198,35 +230,9 @@ impl Intake {
             .map_err(|cause| Error::internal("cannot filter rows").caused_by(cause))?;
         Ok((rows, kept))
     }
-
-    /// `_topic` to `_source_file`, in the order of [`crate::contract::engine_columns`].
-    fn engine_columns(&self, origin: &Origin, pending: &[Record]) -> Vec<ArrayRef> {
-        let n = pending.len();
-        let text = |value: Option<&str>| -> ArrayRef {
-            match value {
-                Some(value) => {
-                    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n)))
-                }
-                None => new_null_array(&DataType::Utf8, n),
-            }
-        };
-        let time = |values: TimestampMicrosecondArray| -> ArrayRef {
-            Arc::new(values.with_timezone("UTC"))
-        };
-        let ingested_at = std::iter::repeat_n(self.ingested_at_us, n);
-        let days = day_of(self.ingested_at_us);
-        vec![
-            text(origin.topic.as_deref()),
-            Arc::new(pending.iter().map(|record| record.partition).collect::<Int32Array>()),
-            Arc::new(Int64Array::from_iter_values(pending.iter().map(|record| record.position))),
-            time(pending.iter().map(|record| record.record_ts_us).collect()),
-            time(TimestampMicrosecondArray::from_iter_values(ingested_at)),
-            Arc::new(Date32Array::from_iter_values(std::iter::repeat_n(days, n))),
-            text(origin.file.as_deref()),
-        ]
-    }
 }
 
 fn line(origin: &Origin, position: i64, span: Range<usize>) -> Record {
-    Record { partition: None, position, record_ts_us: origin.file_ts_us, span: Some(span) }
+    let record_ts_us = origin.file_ts_us;
+    Record { position, record_ts_us, span: Some(span), ..Record::default() }
 }

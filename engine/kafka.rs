@@ -7,6 +7,7 @@
 mod client;
 mod consumer;
 mod failure;
+mod headers;
 mod producer;
 mod progress;
 mod raw;

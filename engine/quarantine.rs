@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::query::{Query, translate};
 use crate::table::Table;
 
-const CONTRACT: &str = "-- One row per record that broke its table's contract.
+const CONTRACT: &str = r#"-- One row per record that broke its table's contract.
 CREATE TABLE bronze.quarantine (
     table_name    STRING    NOT NULL COMMENT 'the table that did not take the record',
     source        STRING    NOT NULL COMMENT 'folder:FOLDER/FILE or kafka:TOPIC; kafka:TOPIC#N where its offsets began anew N times',
@@ -26,10 +26,12 @@ CREATE TABLE bronze.quarantine (
     record_ts     TIMESTAMP          COMMENT 'time of the Kafka record, or of the file',
     error_class   STRING    NOT NULL COMMENT 'the kind of fault',
     error_message STRING    NOT NULL COMMENT 'the field and the fault, never a value',
-    raw           BINARY             COMMENT 'the record as it came; rows of CSV and Parquet as JSON',
+    raw           BINARY             COMMENT 'the record as it came; rows of CSV and Parquet as JSON; NULL if it has none, or is too large',
+    "key"         BINARY             COMMENT 'the key of the Kafka record',
+    headers       STRING             COMMENT 'the headers of the Kafka record, as in _headers',
     first_seen_at TIMESTAMP NOT NULL COMMENT 'when it was put here'
 )
-TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'table_name, source, position, first_seen_at')";
+TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'table_name, source, position, first_seen_at')"#;
 
 /// A record that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +48,12 @@ pub struct Rejected {
     pub class: &'static str,
     /// The field and the fault.
     pub message: String,
-    /// The record's bytes; `None` for a tombstone.
+    /// The record's bytes; `None` for a tombstone, and for a record that is too large.
     pub raw: Option<Vec<u8>>,
+    /// The key of a Kafka record.
+    pub key: Option<Vec<u8>>,
+    /// The headers of a Kafka record, as JSON.
+    pub headers: Option<String>,
 }
 
 /// Records that quarantine holds already, by source, partition, position and time: they are
@@ -93,7 +99,8 @@ pub fn rows(
     let mut positions = Int64Builder::with_capacity(n);
     let mut record_ts = TimestampMicrosecondBuilder::with_capacity(n).with_timezone("UTC");
     let (mut classes, mut messages) = (StringBuilder::new(), StringBuilder::new());
-    let mut raws = BinaryBuilder::new();
+    let (mut raws, mut keys) = (BinaryBuilder::new(), BinaryBuilder::new());
+    let mut headers = StringBuilder::new();
     let mut seen = TimestampMicrosecondBuilder::with_capacity(n).with_timezone("UTC");
     let table = table.to_string();
     for record in rejected {
@@ -105,6 +112,8 @@ pub fn rows(
         classes.append_value(record.class);
         messages.append_value(&record.message);
         raws.append_option(record.raw.as_deref());
+        keys.append_option(record.key.as_deref());
+        headers.append_option(record.headers.as_deref());
         seen.append_value(now_us);
     }
     let columns: Vec<Arc<dyn Array>> = vec![
@@ -116,6 +125,8 @@ pub fn rows(
         Arc::new(classes.finish()),
         Arc::new(messages.finish()),
         Arc::new(raws.finish()),
+        Arc::new(keys.finish()),
+        Arc::new(headers.finish()),
         Arc::new(seen.finish()),
     ];
     RecordBatch::try_new(contract.schema(), columns)
@@ -167,7 +178,7 @@ async fn decided(
     table: &TableName,
     within: &str,
 ) -> Result<Decided> {
-    query.register(&name(), quarantine.provider()?)?;
+    query.register(&name(), quarantine.with_files().await?.provider()?)?;
     let sql = format!(
         "SELECT CAST(source AS VARCHAR) AS source, partition, position, record_ts FROM bronze.quarantine WHERE table_name = '{}' AND {within}",
         quoted(&table.to_string())
@@ -202,12 +213,14 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use url::Url;
 
-    #[test]
-    fn the_contract_of_quarantine_holds_rejected_records() {
-        let contract = contract().unwrap();
-        let rejected = Rejected {
+    use super::*;
+    use crate::query::Limits;
+    use crate::table::{Commit, Evolution, StoreOptions};
+
+    fn rejected() -> Rejected {
+        Rejected {
             source: "folder:t/a.json".to_owned(),
             partition: None,
             position: 3,
@@ -215,8 +228,62 @@ mod tests {
             class: "not_json",
             message: "m".to_owned(),
             raw: Some(b"\xff".to_vec()),
+            key: Some(b"\xfe".to_vec()),
+            headers: None,
+        }
+    }
+
+    /// Writes one row, as ingest does.
+    async fn put(table: &mut Table, contract: &Contract, rows: &RecordBatch) {
+        let metadata = match table.evolve(contract, &[]).unwrap() {
+            Evolution::None => None,
+            Evolution::Additive(action) => Some(action),
+            Evolution::Breaking { .. } => panic!("quarantine cannot be kept"),
         };
-        let rows = rows(&contract, &TableName::new("bronze", "t"), &[rejected], 5).unwrap();
-        assert_eq!((rows.num_rows(), rows.num_columns()), (1, 9));
+        let mut writer = table.writer(contract).unwrap();
+        writer.write(rows).await.unwrap();
+        let files = writer.close().await.unwrap();
+        table.commit(Commit { files, metadata, ..Commit::default() }).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn quarantine_of_before_there_were_keys_gains_them_and_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = Url::from_directory_path(folder.path()).unwrap();
+        let is_new =
+            |line: &&str| ["\"key\"", "headers "].iter().any(|new| line.trim().starts_with(new));
+        let old: Vec<&str> = CONTRACT.lines().filter(|line| !is_new(line)).collect();
+        let old = contract::parse(&name(), "old", &old.join("\n")).unwrap();
+        assert_eq!(old.columns.len(), 9);
+        let mut table = Table::create(&old, &url, &StoreOptions::new()).await.unwrap();
+        let (new, events) = (contract().unwrap(), TableName::new("bronze", "t"));
+        let both = rows(&new, &events, &[rejected()], 5).unwrap();
+        let columns =
+            old.columns.iter().map(|column| new.schema().index_of(&column.field.name).unwrap());
+        let before = both.project(&columns.collect::<Vec<_>>()).unwrap();
+        put(&mut table, &old, &before).await;
+        put(&mut table, &new, &both).await;
+
+        let query = Query::new(&Limits::planning("UTC".parse().unwrap())).unwrap();
+        query.register(&name(), table.provider().unwrap()).unwrap();
+        let sql =
+            "SELECT count(*) AS n, count(key) AS keys, count(raw) AS raws FROM bronze.quarantine";
+        let found = query.collect(sql).await.unwrap();
+        let number = |column: usize| found[0].column(column).as_primitive::<Int64Type>().value(0);
+        assert_eq!((number(0), number(1), number(2)), (2, 1, 2));
+        // A replay reads the file of before with NULLs where it has no such column.
+        let files = table.files().unwrap();
+        assert_eq!(files.len(), 2);
+        for file in files {
+            let mut read = table.read(&file, &new.schema(), 10).await.unwrap();
+            assert_eq!(read.next().await.unwrap().unwrap().num_columns(), 11);
+        }
+    }
+
+    #[test]
+    fn the_contract_of_quarantine_holds_rejected_records() {
+        let contract = contract().unwrap();
+        let rows = rows(&contract, &TableName::new("bronze", "t"), &[rejected()], 5).unwrap();
+        assert_eq!((rows.num_rows(), rows.num_columns()), (1, 11));
     }
 }

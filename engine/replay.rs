@@ -285,6 +285,8 @@ impl<'a> Replay<'a> {
                 txns: vec![(self.app.clone(), number)],
                 seen: vec![(self.app.clone(), left)],
                 info: info(&[("lake.replayed", json!(taken.len()))]),
+                // The files are written with the columns that quarantine has today.
+                metadata: evolve(self.world, quarantine, &self.quarantine, None, &[])?,
                 ..Commit::default()
             };
             match quarantine.commit(commit).await? {

@@ -15,6 +15,7 @@ use datafusion::datasource::TableProvider;
 use deltalake::kernel::Action;
 use deltalake::logstore::get_actions;
 use deltalake::protocol::SaveMode;
+use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -33,6 +34,7 @@ mod provider;
 mod read;
 mod staged;
 mod statistics;
+mod tip;
 mod versions;
 mod write;
 pub use commit::{Commit, Outcome};
@@ -41,6 +43,7 @@ use evolution::{kernel_schema, properties};
 pub(crate) use fault::{storage_error, translate};
 pub use folders::nameless;
 pub use read::{FileRows, StoredFile};
+use tip::{Tip, info_of};
 pub use write::{Files, Writer};
 
 /// Tries of a request to a remote store whose connection may have broken off.
@@ -91,13 +94,15 @@ pub(crate) async fn may_pass(url: &Url, error: &Error, tries: &mut u32) -> bool 
 pub struct Table {
     name: TableName,
     delta: DeltaTable,
+    /// How far this handle is beyond what was opened.
+    tip: Tip,
     /// The `txn`s that were asked for, as of this version: each question reads the log.
     txns: Arc<Mutex<HashMap<String, Option<i64>>>>,
 }
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Table({} v{:?})", self.name, self.delta.version())
+        write!(f, "Table({} v{})", self.name, self.version())
     }
 }
 
@@ -121,7 +126,7 @@ impl Table {
             }
             let error = match builder.load().await {
                 Ok(delta) => {
-                    let table = Self { name: name.clone(), delta, txns: Arc::default() };
+                    let table = Self::of(name, delta);
                     table.refuse_unsafe()?;
                     return Ok(Some(table));
                 }
@@ -161,9 +166,13 @@ impl Table {
             )
             .await;
         match created {
-            Ok(delta) => Ok(Self { name: name.clone(), delta, txns: Arc::default() }),
+            Ok(delta) => Ok(Self::of(name, delta)),
             Err(cause) => Self::open(name, url, options, None).await?.ok_or_else(|| failed(cause)),
         }
+    }
+
+    fn of(name: &TableName, delta: DeltaTable) -> Self {
+        Self { name: name.clone(), delta, tip: Tip::default(), txns: Arc::default() }
     }
 
     /// The table's name.
@@ -173,7 +182,7 @@ impl Table {
 
     /// The version that this handle sees.
     pub fn version(&self) -> u64 {
-        self.delta.version().unwrap_or_default()
+        self.delta.version().unwrap_or_default() + self.tip.n_commits
     }
 
     /// A table that was dropped and made anew has another id.
@@ -251,12 +260,7 @@ impl Table {
             .read_commit_entry(version)
             .await
             .map_err(|cause| self.failed("read the log of", cause))?;
-        let Some(bytes) = entry else { return Ok(None) };
-        let lines = bytes.split(|byte| *byte == b'\n');
-        let info = lines
-            .filter_map(|line| serde_json::from_slice::<Map<String, Value>>(line).ok())
-            .find_map(|mut action| action.remove("commitInfo"));
-        Ok(Some(info.and_then(|info| info.as_object().cloned()).unwrap_or_default()))
+        Ok(entry.map(|bytes| info_of(&bytes).unwrap_or_default()))
     }
 
     /// Whether a commit after `version` added or removed rows, up to the version of this handle.
@@ -325,6 +329,7 @@ impl Table {
 
     /// The table as `DataFusion` reads it, frozen at this version.
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
+        self.files_state()?;
         provider::provider(&self.delta).map_err(|cause| {
             crate::query::translate(&format!("cannot read table {}", self.name), cause)
         })
@@ -332,12 +337,12 @@ impl Table {
 
     /// Rows in the table, from the log.
     pub fn n_rows(&self) -> Result<Option<u64>> {
-        let state = self.state()?;
+        let state = self.files_state()?;
         let rows = state.log_data().into_iter().map(|file| file.num_records());
         Ok(rows.map(|n| n.map(|n| n as u64)).sum())
     }
 
-    fn state(&self) -> Result<&deltalake::table::state::DeltaTableState> {
+    fn state(&self) -> Result<&DeltaTableState> {
         self.delta.snapshot().map_err(|cause| self.failed("read", cause))
     }
 

@@ -31,5 +31,6 @@ mod status;
 mod support;
 mod tidy;
 mod topic_faults;
+mod topic_records;
 mod topics;
 mod values;

@@ -155,6 +155,7 @@ const EXACT: &[&str] = &[
     "lake.source",
     "lake.personal",
     "lake.empty_strings",
+    "lake.headers",
     "lake.present",
     "lake.distinct",
     "delta.dataSkippingStatsColumns",
@@ -169,7 +170,7 @@ const PREFIXES: &[&str] = &["lake.default.", "lake.else.", "lake.comment."];
 
 /// Properties that say how records become rows: without a source they have no effect.
 const OF_SOURCES: &[&str] =
-    &["lake.personal", "lake.empty_strings", "lake.present", "lake.default."];
+    &["lake.personal", "lake.empty_strings", "lake.headers", "lake.present", "lake.default."];
 
 /// Whether a property speaks of records, which only a table with a source has.
 pub(super) fn is_of_sources(name: &str) -> bool {
@@ -197,6 +198,7 @@ pub(super) fn objection(name: &str, value: &str) -> Option<String> {
     let is_whole = |least: i64| value.parse::<i64>().is_ok_and(|number| number >= least);
     let (right, wanted) = match name {
         "lake.empty_strings" => (matches!(value, "reject" | "keep"), "reject or keep"),
+        "lake.headers" => (value == "keep", "keep"),
         "delta.enableChangeDataFeed" => (matches!(value, "true" | "false"), "true or false"),
         "delta.checkpointInterval" => (is_whole(1), "a whole number from 1"),
         "delta.dataSkippingNumIndexedCols" => (is_whole(-1), "a whole number from -1"),

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::names::is_plain;
 use super::parse::Reader;
 use super::properties::{LISTS, entries, is_of_sources};
-use super::{Contract, OnViolation, Source, Type, TypedField, engine_columns, lookup};
+use super::{Contract, KEY, OnViolation, Source, Type, TypedField, engine_columns, lookup};
 use crate::mistake::{did_you_mean, find_word};
 
 impl Reader<'_> {
@@ -138,7 +138,7 @@ impl Reader<'_> {
         for personal in &contract.personal {
             let path = personal.path.as_str();
             let message = match lookup(fields, path) {
-                _ if path.starts_with('_') => {
+                _ if path.starts_with('_') && path != KEY => {
                     format!("`{path}` is the engine's and identifies nobody")
                 }
                 Some(data_type) if !matches!(data_type, Type::Text { .. }) => {

@@ -14,7 +14,7 @@ fn a_contract_is_read_whole() {
     let contract = read(GOOD).unwrap();
     assert_eq!(contract.about, "One row per click.");
     assert_eq!(contract.columns.len(), 3);
-    assert_eq!(contract.fields().len(), 11);
+    assert_eq!(contract.fields().len(), 12);
     assert_eq!(contract.checks[0].violation.action, OnViolation::Drop);
     assert_eq!(contract.comment("place.x"), Some("pixels"));
     assert_eq!(contract.partition_by, ["_ingest_date"]);

@@ -8,7 +8,7 @@
 
 use super::Reject;
 use super::cursor::{Cursor, DEPTH_MAX};
-use crate::contract::Contract;
+use crate::contract::{Contract, KEY};
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,8 @@ impl Persons {
     /// The names of a contract's personal columns: the whole path, and its last part.
     pub(crate) fn of(contract: &Contract) -> Self {
         let mut names = Vec::new();
-        for personal in &contract.personal {
+        // The key of a Kafka record is none of its fields.
+        for personal in contract.personal.iter().filter(|personal| personal.path != KEY) {
             let last = personal.path.rsplit('.').next().unwrap_or(&personal.path);
             names.extend([last, &personal.path].map(|name| letters(name).collect::<String>()));
         }

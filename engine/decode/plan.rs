@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 
 use super::column::Column;
 use super::persons::Persons;
-use crate::contract::{Contract, Type, TypedField};
+use crate::contract::{Contract, KEY, Type, TypedField};
 use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 
@@ -98,7 +98,8 @@ impl Plan {
         }
         let pseudonyms =
             pseudonyms.ok_or_else(|| Error::internal("personal columns without a key"))?;
-        for personal in &contract.personal {
+        // The key of a Kafka record is none of its fields.
+        for personal in contract.personal.iter().filter(|personal| personal.path != KEY) {
             let domain = pseudonyms.domain(&personal.domain);
             let leaf = self.leaves.iter_mut().find(|leaf| leaf.path == personal.path);
             let text = leaf.filter(|leaf| matches!(leaf.data_type, Type::Text { .. }));

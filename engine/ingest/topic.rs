@@ -9,7 +9,7 @@ use super::feed::{Brokers, Feed};
 use super::known::{begins, noted, property, quarantine_property, with_quarantine};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Total};
 use crate::chunk::{Chunk, Origin};
-use crate::contract::Source;
+use crate::contract::{Contract, Source};
 use crate::error::{Error, Kind, Result};
 use crate::kafka::{Batch, Consumer, Outcome as Ending, Range, Reached, Topic};
 use crate::offsets::{self, Bounds, Lineage, Loss, Note, Start};
@@ -45,11 +45,15 @@ pub(super) async fn ingest_topic(
         return Ok(());
     }
     let accept_loss = !feed.is_read && look.accept_loss.contains(&source.to_string());
-    let topic = TopicJob { job, source, following: look.following, accept_loss };
+    let record_limit = world.settings.record_limit()?;
+    let topic = TopicJob { job, source, following: look.following, accept_loss, record_limit };
     let (mut lost, mut again) = (0, 0);
     loop {
         let batches = total.batches;
-        let round = topic.round(feed, total).await;
+        let round = match topic.round(feed, total).await {
+            Ok(Round::Silent(error)) => Ok(Round::Silent(topic.named(error))),
+            round => round.map_err(|error| topic.named(error)),
+        };
         if total.batches > batches {
             (lost, again) = (0, 0);
         }
@@ -94,6 +98,8 @@ struct TopicJob<'a> {
     source: &'a Source,
     following: bool,
     accept_loss: bool,
+    /// The bytes that one record may have.
+    record_limit: usize,
 }
 
 /// Where the table and the cluster stand in a round: they must fit, and are committed against.
@@ -169,6 +175,12 @@ impl TopicJob<'_> {
         feed.quarantine = Some(quarantine);
         feed.is_read = true;
         Ok(Round::Finished)
+    }
+
+    /// What the client says of its topic, with the table that reads it.
+    fn named(&self, error: Error) -> Error {
+        let is_client = error.to_string().starts_with(&self.source.to_string());
+        if is_client { error.at(&self.job.contract.name) } else { error }
     }
 
     fn stalled(&self) -> Error {
@@ -403,6 +415,7 @@ impl TopicJob<'_> {
                 .collect(),
             beyond: self.following,
             bytes: self.job.batch_bytes,
+            record_limit: self.record_limit,
         };
         let (name, stop) = (self.source.name.clone(), self.job.world.stop.clone());
         let origin = Origin::topic(&name, standing.start.lineage.generation);
@@ -441,16 +454,12 @@ struct Begun<'a> {
     lost: &'a [Loss],
 }
 
-async fn opened(
-    kept: Option<Table>,
-    job: &Job<'_>,
-    contract: &crate::contract::Contract,
-) -> Result<Table> {
-    match kept {
-        Some(mut table) => {
-            table.reload().await?;
-            Ok(table)
-        }
-        None => job.world.lake.open_or_create(contract).await,
+/// A table at its newest version; one that was kept open is not read anew.
+async fn opened(kept: Option<Table>, job: &Job<'_>, contract: &Contract) -> Result<Table> {
+    if let Some(mut table) = kept
+        && table.follow().await.is_ok()
+    {
+        return Ok(table);
     }
+    job.world.lake.open_or_create(contract).await
 }

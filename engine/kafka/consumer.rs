@@ -9,7 +9,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, Context};
-use super::failure::{Severity, is_passing, is_refusal, is_truncation, severity, start_hint};
+use super::failure::{
+    Severity, is_limit, is_passing, is_refusal, is_truncation, severity, start_hint,
+};
 use super::progress::{Batch, Outcome, Progress, Reached};
 use super::raw::{self, Failure, Queue, Topic};
 use crate::chunk::{Chunk, Origin};
@@ -17,6 +19,13 @@ use crate::error::{Error, Result};
 use crate::offsets::Bounds;
 use crate::settings::Settings;
 
+/// What a batch of records may unpack to, in bytes. Brokers limit what it is packed; librdkafka
+/// limits zstd alone, by the property that limits an answer, and the other codecs not at all.
+const UNPACKED_MAX: &str = "1000000000";
+/// The property of that limit.
+const UNPACKED_PROPERTY: &str = "receive.message.max.bytes";
+/// The greatest value that it takes.
+const UNPACKED_MAX_MAX: u32 = 2_147_483_647;
 /// The shortest time in which an answer is possible at all.
 const SLICE_MIN: Duration = Duration::from_millis(100);
 /// How long anybody waits for a connection to close.
@@ -33,6 +42,8 @@ pub struct Consumer {
     base: BaseConsumer<Context>,
     brokers: String,
     group: String,
+    /// What a batch of records may unpack to.
+    unpacked_max: String,
     timeout: Duration,
     /// Whether this user may not use the group: then nobody is told.
     no_group: bool,
@@ -71,6 +82,7 @@ impl Consumer {
             // Bytes on the wire: compressed, so several times as many in memory.
             ("fetch.message.max.bytes", "1048576"),
             ("fetch.max.bytes", "8388608"),
+            (UNPACKED_PROPERTY, UNPACKED_MAX),
             ("fetch.wait.max.ms", "100"),
             // Its default of 1 s leaves the client idle whenever its queue was full.
             ("fetch.queue.backoff.ms", "10"),
@@ -92,6 +104,7 @@ impl Consumer {
             base,
             brokers: settings.get("kafka.brokers").unwrap_or_default().to_owned(),
             group,
+            unpacked_max: config.get(UNPACKED_PROPERTY).unwrap_or(UNPACKED_MAX).to_owned(),
             timeout: Duration::from_millis(settings.duration_ms("kafka.timeout")?.unsigned_abs()),
             no_group: false,
             token_due: has_token.then(Instant::now),
@@ -255,8 +268,9 @@ impl Consumer {
     ) -> Result<Reached> {
         self.refresh_token()?;
         let place = origin.source.to_string();
+        let topic = origin.topic.clone().unwrap_or_default();
         let mut progress = Progress::new(batch, &self.next, origin);
-        let (mut heard, mut passed) = (Instant::now(), None);
+        let (mut heard, mut passed, mut is_asked) = (Instant::now(), None, false);
         let outcome = loop {
             if progress.n_open == 0 {
                 break Outcome::Ended;
@@ -277,16 +291,18 @@ impl Consumer {
                 }
             }
             if n > 0 {
-                (heard, passed) = (Instant::now(), None);
+                (heard, passed, is_asked) = (Instant::now(), None, false);
             } else if passed.is_none() {
                 passed = Some(self.base.position().ok());
             } else if heard.elapsed() > self.timeout {
                 // The client passes over aborted records without a word.
                 let at = Some(self.base.position().ok());
-                if at == passed {
+                // While it unpacks a large batch the client says nothing, and neither does it hear
+                // an answer: one that comes now is worth another wait.
+                if at == passed && (is_asked || !self.answers(&topic, progress.open(), &stop)) {
                     break Outcome::Stalled;
                 }
-                (heard, passed) = (Instant::now(), at);
+                (heard, passed, is_asked) = (Instant::now(), at, at == passed);
             }
             if !is_taken {
                 break Outcome::Cut;
@@ -295,6 +311,19 @@ impl Consumer {
         progress.send(&mut send);
         self.next.clone_from(&progress.next);
         Ok(Reached { next: progress.next, bytes: progress.bytes, outcome })
+    }
+
+    /// Whether the broker of a partition answers in time.
+    fn answers(&self, topic: &str, partition: i32, stop: &impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + self.timeout;
+        while Instant::now() < deadline && !stop() {
+            let slice = self.timeout.min(Duration::from_secs(1));
+            if self.base.fetch_watermarks(topic, partition, slice).is_ok() {
+                return true;
+            }
+            std::thread::sleep(SLICE_MIN);
+        }
+        false
     }
 
     /// Closes the connection. That may wait for brokers which do not answer: not on a thread of the
@@ -340,6 +369,15 @@ impl Consumer {
             .hint("other records may stand at the lost offsets now: compare the topic with the table before you run again, which goes on at the table's offset");
         }
         let at = if *offset < 0 { String::new() } else { format!(" at offset {offset}") };
+        if is_limit(failure) {
+            let max = &self.unpacked_max;
+            let error = Error::data(format!(
+                "{place}: partition {partition} cannot be read{at}: a batch of records is larger than {UNPACKED_PROPERTY}={max} lets in"
+            ));
+            return error.caused_by(reason.clone()).hint(format!(
+                "raise it, at most to {UNPACKED_MAX_MAX}: LAKE_KAFKA_OPTIONS={UNPACKED_PROPERTY}=…, or kafka.options in lake.toml, and run again"
+            ));
+        }
         Error::data(format!("{place}: partition {partition} cannot be read{at}"))
             .caused_by(if reason.is_empty() { code.to_string() } else { reason.clone() })
             .hint("mend the broker's log, for example from a replica; else delete the records up to the damage (kafka-delete-records), and go on with --accept-loss")

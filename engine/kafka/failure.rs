@@ -42,6 +42,16 @@ pub(super) fn is_truncation(failure: &Failure) -> bool {
             && failure.reason.to_ascii_lowercase().contains("truncation"))
 }
 
+/// A batch is larger than the client's own limit. Of what is packed with zstd (codec 4) librdkafka
+/// says so in the words of damage; damage in the log it finds by the checksum before it unpacks.
+pub(super) fn is_limit(failure: &Failure) -> bool {
+    match failure.code {
+        RDKafkaErrorCode::MessageSizeTooLarge => true,
+        RDKafkaErrorCode::BadCompression => failure.reason.contains("codec 0x4"),
+        _ => false,
+    }
+}
+
 /// The client will mend it by itself, or the next look at the topic says more.
 pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     matches!(
@@ -75,4 +85,28 @@ pub(super) fn start_hint(reason: &str) -> &'static str {
         return "name the file of the CA in `kafka.ssl_ca_location` (LAKE_KAFKA_SSL_CA_LOCATION)";
     }
     "start the broker, or correct `kafka.brokers` (LAKE_KAFKA_BROKERS); if it wants TLS or a password, set `kafka.security_protocol`; on a slow network, a longer `kafka.timeout`"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_the_client_is_told_from_a_damaged_log() {
+        let failure = |code, reason: &str| Failure {
+            partition: Some(0),
+            offset: 3,
+            code,
+            reason: reason.to_owned(),
+        };
+        let unpacking = |codec: u32| {
+            let reason =
+                format!("Decompression (codec 0x{codec:x}) of message at 3 of 99 bytes failed");
+            failure(RDKafkaErrorCode::BadCompression, &reason)
+        };
+        assert!(is_limit(&unpacking(4)));
+        assert!(!is_limit(&unpacking(1)));
+        assert!(!is_limit(&failure(RDKafkaErrorCode::BadMessage, "CRC32 check failed")));
+        assert_eq!(severity(&unpacking(4)), Severity::Fatal);
+    }
 }

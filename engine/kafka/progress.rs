@@ -1,13 +1,20 @@
 //! How far a batch of a topic is: what arrives moves partitions on, and becomes chunks.
+//!
+//! A record above the limit is never copied: librdkafka lets go of it as soon as it was seen.
+
+use std::ops::Range as Span;
 
 use super::failure::severity;
-use super::raw::{Arrived, Failure};
+use super::headers;
+use super::raw::{Arrived, Failure, Message};
 use crate::chunk::{Chunk, Origin, Record};
 
 /// Bytes of records that go to a worker at once.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Records that go to a worker at once, for very short ones.
 const CHUNK_RECORDS: usize = 1 << 15;
+/// What a record counts at least within a batch: also those of nothing but a key make rows.
+const RECORD_BYTES_MIN: u64 = 64;
 /// The last millisecond of the year 9999. A time behind it cannot be written as one: it is none.
 const TIME_MAX_MS: i64 = 253_402_300_799_999;
 
@@ -27,8 +34,10 @@ pub struct Batch {
     pub ranges: Vec<Range>,
     /// Whether records behind an end are taken, too, when they come.
     pub beyond: bool,
-    /// End the batch at about so many bytes of values.
+    /// End the batch at about so many bytes of records.
     pub bytes: u64,
+    /// The bytes that one record may have, as unpacked; the value of a larger one is left out.
+    pub record_limit: usize,
 }
 
 /// Why a batch ended.
@@ -49,7 +58,7 @@ pub enum Outcome {
 pub struct Reached {
     /// By partition: the offset to go on at.
     pub next: Vec<i64>,
-    /// Bytes of values.
+    /// Bytes of records.
     pub bytes: u64,
     /// Why it ended.
     pub outcome: Outcome,
@@ -86,9 +95,9 @@ impl<'a> Progress<'a> {
 
     pub(super) fn take(&mut self, arrived: Arrived<'_>) {
         match arrived {
-            Arrived::Record { partition, offset, time_ms, value } => {
-                if self.move_to(partition, offset, offset + 1) {
-                    self.push(partition, offset, time_ms, value);
+            Arrived::Record(message) => {
+                if self.move_to(message.partition, message.offset, message.offset + 1) {
+                    self.push(&message);
                 }
             }
             Arrived::End { partition, offset } => {
@@ -123,19 +132,44 @@ impl<'a> Progress<'a> {
         is_ours
     }
 
-    fn push(&mut self, partition: i32, offset: i64, time_ms: Option<i64>, value: Option<&[u8]>) {
+    /// Copies a record into the chunk; of one above the limit only what says which it is.
+    fn push(&mut self, message: &Message<'_>) {
+        let limit = self.batch.record_limit;
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let n_headers = headers::n_bytes(message.headers);
+        let n_bytes = len(message.value) + len(message.key) + n_headers;
+        let is_too_large = n_bytes > limit;
+        let key = message.key.filter(|key| key.len() <= limit);
+        let value = message.value.filter(|_| !is_too_large);
+        let (key, span) = (key.map(|key| self.copy(key)), value.map(|value| self.copy(value)));
         let start = self.buffer.len();
-        let span = value.map(|value| {
-            self.buffer.extend_from_slice(value);
-            start..self.buffer.len()
-        });
-        self.bytes += value.map_or(0, |value| value.len() as u64);
+        if n_headers <= limit {
+            headers::write_json(message.headers, &mut self.buffer);
+        }
+        let headers = Some(start..self.buffer.len()).filter(|headers| !headers.is_empty());
+        let n_kept = if is_too_large { 0 } else { n_bytes as u64 };
+        self.bytes += n_kept.max(RECORD_BYTES_MIN);
         self.records.push(Record {
-            partition: Some(partition),
-            position: offset,
-            record_ts_us: time_ms.filter(|ms| *ms <= TIME_MAX_MS).map(|ms| ms * 1000),
+            partition: Some(message.partition),
+            position: message.offset,
+            record_ts_us: message.time_ms.filter(|ms| *ms <= TIME_MAX_MS).map(|ms| ms * 1000),
             span,
+            key,
+            headers,
+            too_large: is_too_large.then_some(n_bytes as u64),
         });
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> Span<usize> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(bytes);
+        start..self.buffer.len()
+    }
+
+    /// A partition that is not at its end.
+    pub(super) fn open(&self) -> i32 {
+        let mut ranges = (0..).zip(self.next.iter().zip(&self.batch.ranges));
+        ranges.find(|(_, (next, range))| **next < range.end).map_or(0, |(partition, _)| partition)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -152,5 +186,64 @@ impl<'a> Progress<'a> {
         self.buffer.reserve(bytes.len().min(CHUNK_BYTES + (CHUNK_BYTES >> 2)));
         self.records.reserve(records.len());
         send(Chunk::records(self.origin.clone(), bytes, records))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raw::Headers;
+    use super::*;
+
+    fn batch(bytes: u64) -> Batch {
+        let ranges = vec![Range { start: 0, end: 1000 }];
+        Batch { ranges, beyond: false, bytes, record_limit: 100 }
+    }
+
+    fn message<'a>(offset: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Arrived<'a> {
+        let headers = Headers::none();
+        Arrived::Record(Message { partition: 0, offset, time_ms: None, key, value, headers })
+    }
+
+    #[test]
+    fn a_record_above_the_limit_keeps_its_place_and_its_key_and_is_not_copied() {
+        let batch = batch(u64::MAX);
+        let mut progress = Progress::new(&batch, &[0], Origin::topic("t", 0));
+        let (small, large) = (vec![b'x'; 97], vec![b'x'; 98]);
+        progress.take(message(0, Some(b"k-0"), Some(&small)));
+        progress.take(message(1, Some(b"k-1"), Some(&large)));
+        progress.take(message(2, Some(&vec![b'k'; 101]), None));
+        progress.take(message(3, Some(b""), Some(b"")));
+        assert_eq!(progress.buffer.len(), 3 + 97 + 3);
+        let found: Vec<_> = progress
+            .records
+            .iter()
+            .map(|record| {
+                let key = record.key.clone().map(|key| progress.buffer[key].to_vec());
+                (record.position, key, record.span.clone().map(|span| span.len()), record.too_large)
+            })
+            .collect();
+        let key = |key: &str| Some(key.as_bytes().to_vec());
+        assert_eq!(
+            found,
+            [
+                (0, key("k-0"), Some(97), None),
+                (1, key("k-1"), None, Some(101)),
+                (2, None, None, Some(101)),
+                (3, key(""), Some(0), None),
+            ]
+        );
+        assert_eq!(progress.next, [4]);
+    }
+
+    #[test]
+    fn records_without_a_value_fill_a_batch_too() {
+        let batch = batch(640);
+        let mut progress = Progress::new(&batch, &[0], Origin::topic("t", 0));
+        for offset in 0..9 {
+            progress.take(message(offset, Some(b"key"), None));
+        }
+        assert!(progress.bytes < batch.bytes);
+        progress.take(message(9, None, None));
+        assert!(progress.bytes >= batch.bytes);
     }
 }

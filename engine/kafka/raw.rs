@@ -7,7 +7,8 @@
 #![allow(unsafe_code, reason = "the wrapper has no safe form of these calls")]
 #![allow(clippy::cast_sign_loss, reason = "librdkafka counts in signed numbers")]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
+use std::marker::PhantomData;
 use std::ptr;
 use std::slice;
 use std::time::Duration;
@@ -22,12 +23,96 @@ pub(super) type Native = *mut rd::rd_kafka_t;
 /// What comes out of a consumer's queue.
 #[derive(Debug)]
 pub(super) enum Arrived<'a> {
-    /// A record; `None` is a tombstone. The time is in milliseconds since 1970.
-    Record { partition: i32, offset: i64, time_ms: Option<i64>, value: Option<&'a [u8]> },
+    /// A record.
+    Record(Message<'a>),
     /// Everything before `offset` was delivered, and there is no more for now.
     End { partition: i32, offset: i64 },
     /// The client says that something is wrong.
     Failed(Failure),
+}
+
+/// A record as it came; nothing of it is copied yet.
+#[derive(Debug)]
+pub(super) struct Message<'a> {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// Milliseconds since 1970.
+    pub(super) time_ms: Option<i64>,
+    /// An empty key is not a missing one.
+    pub(super) key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) headers: Headers<'a>,
+}
+
+/// The headers of a record: librdkafka looks for them when they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Headers<'a> {
+    /// The list, or null if there is none.
+    list: *const rd::rd_kafka_headers_t,
+    message: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Headers<'a> {
+    /// SAFETY: `message` must be a live message of librdkafka, and outlive what is returned.
+    unsafe fn of(message: *const rd::rd_kafka_message_t) -> Self {
+        let mut list = ptr::null_mut();
+        // SAFETY: as the caller promises; the list belongs to the message.
+        let code = unsafe { rd::rd_kafka_message_headers(message, &raw mut list) };
+        let is_there = RDKafkaErrorCode::from(code) == RDKafkaErrorCode::NoError;
+        let list = if is_there { list.cast_const() } else { ptr::null() };
+        Self { list, message: PhantomData }
+    }
+
+    /// Those of a record that has none.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { list: ptr::null(), message: PhantomData }
+    }
+}
+
+/// Each header in its order: its key, and its value if it has one.
+impl<'a> Iterator for HeadersIter<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.headers.list.is_null() {
+            return None;
+        }
+        let (mut key, mut value, mut len) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the list lives as long as its message, which `'a` stands for, and so do the key,
+        // which ends with a zero, and the value, which has `len` bytes.
+        unsafe {
+            let code = rd::rd_kafka_header_get_all(
+                self.headers.list,
+                self.at,
+                &raw mut key,
+                &raw mut value,
+                &raw mut len,
+            );
+            if RDKafkaErrorCode::from(code) != RDKafkaErrorCode::NoError {
+                return None;
+            }
+            self.at += 1;
+            let value = (!value.is_null()).then(|| slice::from_raw_parts(value.cast::<u8>(), len));
+            Some((CStr::from_ptr(key).to_bytes(), value))
+        }
+    }
+}
+
+/// A walk through the headers of a record.
+pub(super) struct HeadersIter<'a> {
+    headers: Headers<'a>,
+    at: usize,
+}
+
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        HeadersIter { headers: self, at: 0 }
+    }
 }
 
 /// Something that is wrong with a partition, or with the client.
@@ -99,15 +184,18 @@ unsafe fn arrived<'a>(message: *mut rd::rd_kafka_message_t) -> Arrived<'a> {
     match RDKafkaErrorCode::from(found.err) {
         RDKafkaErrorCode::NoError => {
             let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-            // SAFETY: as above; an empty value is not null.
-            let (time_ms, value) = unsafe {
+            // SAFETY: as above; an empty key or value is not null.
+            let (time_ms, key, value, headers) = unsafe {
                 let time_ms = rd::rd_kafka_message_timestamp(message, &raw mut kind);
-                let value = (!found.payload.is_null())
-                    .then(|| slice::from_raw_parts(found.payload.cast::<u8>(), found.len));
-                (time_ms, value)
+                let bytes = |start: *mut c_void, len| {
+                    (!start.is_null()).then(|| slice::from_raw_parts(start.cast::<u8>(), len))
+                };
+                let key = bytes(found.key, found.key_len);
+                (time_ms, key, bytes(found.payload, found.len), Headers::of(message))
             };
             let time_ms = Some(time_ms).filter(|ms| *ms >= 0);
-            Arrived::Record { partition, offset: found.offset, time_ms, value }
+            let offset = found.offset;
+            Arrived::Record(Message { partition, offset, time_ms, key, value, headers })
         }
         RDKafkaErrorCode::PartitionEOF => Arrived::End { partition, offset: found.offset },
         code => {

@@ -121,13 +121,18 @@ impl Look<'_> {
                 self.found.stayed += 1;
                 continue;
             }
-            let start = bytes.len();
-            bytes.extend_from_slice(raw);
+            let mut kept = |part: &[u8]| {
+                bytes.extend_from_slice(part);
+                bytes.len() - part.len()..bytes.len()
+            };
             records.push(Record {
                 partition: place.partition,
                 position: place.position,
                 record_ts_us: place.time_us,
-                span: Some(start..bytes.len()),
+                span: Some(kept(raw)),
+                key: held.key(row).map(&mut kept),
+                headers: held.headers(row).map(|headers| kept(headers.as_bytes())),
+                too_large: None,
             });
         }
         match origin {

@@ -36,8 +36,10 @@ pub(super) struct Held {
     positions: Int64Array,
     times: TimestampMicrosecondArray,
     classes: StringArray,
-    /// Left out where only places count.
+    /// These three are left out where only places count.
     raws: Option<BinaryArray>,
+    keys: Option<BinaryArray>,
+    headers: Option<StringArray>,
 }
 
 impl Held {
@@ -54,6 +56,8 @@ impl Held {
             times: column("record_ts")?.as_primitive::<TimestampMicrosecondType>().clone(),
             classes: column("error_class")?.as_string::<i32>().clone(),
             raws: rows.column_by_name("raw").map(|raws| raws.as_binary::<i32>().clone()),
+            keys: rows.column_by_name("key").map(|keys| keys.as_binary::<i32>().clone()),
+            headers: rows.column_by_name("headers").map(|all| all.as_string::<i32>().clone()),
         })
     }
 
@@ -87,6 +91,16 @@ impl Held {
     /// The record's bytes, if there are any.
     pub(super) fn raw(&self, row: usize) -> Option<&[u8]> {
         self.raws.as_ref().filter(|raws| raws.is_valid(row)).map(|raws| raws.value(row))
+    }
+
+    /// The bytes of the record's key, if it has one.
+    pub(super) fn key(&self, row: usize) -> Option<&[u8]> {
+        self.keys.as_ref().filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row))
+    }
+
+    /// The record's headers as JSON, if it has any.
+    pub(super) fn headers(&self, row: usize) -> Option<&str> {
+        self.headers.as_ref().filter(|all| all.is_valid(row)).map(|all| all.value(row))
     }
 }
 
@@ -186,6 +200,8 @@ mod tests {
             class: Class::CheckFailed.name(),
             message: "m".to_owned(),
             raw: Some(b"{}".to_vec()),
+            key: Some(b"k".to_vec()),
+            headers: None,
         }
     }
 
@@ -243,6 +259,7 @@ mod tests {
             let found = records.holds(held.source(row), &held.place(row));
             assert_eq!(found, expected, "{:?}", all[row]);
             assert!(held.is_record(row) && held.raw(row) == Some(b"{}".as_slice()));
+            assert_eq!((held.key(row), held.headers(row)), (Some(b"k".as_slice()), None));
         }
     }
 

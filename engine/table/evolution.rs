@@ -78,7 +78,7 @@ impl Table {
             .and_then(|metadata| metadata.with_description(contract.about.clone()));
         let metadata = described.map_err(|cause| self.failed("describe", cause.into()))?;
         let change = Box::new(Action::Metadata(metadata));
-        let is_empty = state.log_data().num_files() == 0;
+        let is_empty = state.log_data().num_files() == 0 && self.tip.n_files == 0;
         Ok(if differences.is_empty() || is_empty {
             Evolution::Additive(change)
         } else {

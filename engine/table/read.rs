@@ -46,7 +46,7 @@ impl fmt::Debug for FileRows {
 impl Table {
     /// The files of this version.
     pub fn files(&self) -> Result<Vec<StoredFile>> {
-        let files = self.state()?.log_data().into_iter().map(|file| StoredFile {
+        let files = self.files_state()?.log_data().into_iter().map(|file| StoredFile {
             path: file.path().into_owned(),
             bytes: u64::try_from(file.size()).unwrap_or_default(),
         });

@@ -36,6 +36,7 @@ ENGINE_COLUMNS = {
     "_ingested_at": "TIMESTAMPTZ '2026-01-01 00:00:00+00'",
     "_ingest_date": "DATE '2026-01-01'",
     "_source_file": "NULL::VARCHAR",
+    "_key": "NULL::VARCHAR",
     "_rescued_data": "NULL::VARCHAR",
 }
 

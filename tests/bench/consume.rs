@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bounds = consumer.bounds(&topic, found.n_partitions)?;
     let starts: Vec<i64> = bounds.iter().map(|bounds| bounds.low).collect();
     let ranges = bounds.iter().map(|bounds| Range { start: bounds.low, end: bounds.end });
-    let batch = Batch { ranges: ranges.collect(), beyond: false, bytes: u64::MAX };
+    let record_limit = usize::MAX;
+    let batch = Batch { ranges: ranges.collect(), beyond: false, bytes: u64::MAX, record_limit };
 
     let mut records = 0;
     let (cpu_before, started) = (cpu_seconds()?, Instant::now());

@@ -1,6 +1,6 @@
 //! A genuine Kafka for the tests: `tests/kafka/broker`, and clients that fill and read topics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,17 +13,17 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+pub(crate) use super::ledger::{Message, read_topic};
 use super::{Output, REPOSITORY};
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A broker of its own, gone with the test.
 #[derive(Debug)]
@@ -268,6 +268,14 @@ impl Producer {
         Self::of(&mut broker.client())
     }
 
+    /// One that packs its records and sends larger ones than by default.
+    pub(crate) fn packing(broker: &Broker, codec: &str) -> Self {
+        let mut config = broker.client();
+        config.set("compression.codec", codec).set("message.max.bytes", "1000000000");
+        config.set("queue.buffering.max.kbytes", "2000000");
+        Self::of(&mut config)
+    }
+
     fn of(config: &mut ClientConfig) -> Self {
         config.set("enable.idempotence", "true").set("acks", "all");
         let inner = config.create_with_context(Reports::default()).unwrap();
@@ -289,13 +297,29 @@ impl Producer {
         value: Bytes<'_>,
         timestamp_ms: i64,
     ) {
+        self.send_with(topic, partition, key, value, timestamp_ms, &[]);
+    }
+
+    /// Sends a record with headers.
+    pub(crate) fn send_with(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: Bytes<'_>,
+        value: Bytes<'_>,
+        timestamp_ms: i64,
+        headers: &[(&str, Bytes<'_>)],
+    ) {
+        let list = headers.iter().fold(OwnedHeaders::new(), |list, (key, value)| {
+            list.insert(Header { key, value: *value })
+        });
         let mut record = BaseRecord {
             topic,
             partition: Some(partition),
             payload: value,
             key,
             timestamp: Some(timestamp_ms),
-            headers: None,
+            headers: (!headers.is_empty()).then_some(list),
             delivery_opaque: (),
         };
         let started = Instant::now();
@@ -366,60 +390,6 @@ impl Transactional {
         self.flush();
         self.0.inner.abort_transaction(PATIENCE).unwrap();
     }
-}
-
-/// A record as it is in a topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Message {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) value: Option<Vec<u8>>,
-    pub(crate) timestamp_ms: Option<i64>,
-}
-
-/// What is committed in a topic, in the order of partitions and offsets.
-///
-/// An open transaction hides what comes after it in its partition.
-pub(crate) fn read_topic(broker: &Broker, topic: &str) -> Vec<Message> {
-    let mut config = broker.client();
-    config.set("group.id", "ledger").set("enable.auto.commit", "false");
-    config.set("isolation.level", "read_committed").set("auto.offset.reset", "earliest");
-    // Aborted records and marks at the end are no messages: only this tells that there are no more.
-    config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "20");
-    let consumer: BaseConsumer = config.create().unwrap();
-
-    let mut unread: BTreeSet<i32> = (0..broker.n_partitions(topic)).collect();
-    assert!(!unread.is_empty(), "there is no topic {topic}");
-    let mut assignment = TopicPartitionList::new();
-    for partition in &unread {
-        assignment.add_partition_offset(topic, *partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&assignment).unwrap();
-
-    let mut messages = Vec::new();
-    // The client gets over errors by itself: they are worth a word only if it does not.
-    let mut last_error = None;
-    let started = Instant::now();
-    while !unread.is_empty() {
-        assert!(started.elapsed() < PATIENCE, "{topic}: {unread:?} have no end: {last_error:?}");
-        match consumer.poll(Duration::from_millis(100)) {
-            None => {}
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                unread.remove(&partition);
-            }
-            Some(Err(error)) => last_error = Some(error),
-            Some(Ok(message)) => messages.push(Message {
-                partition: message.partition(),
-                offset: message.offset(),
-                key: message.key().map(<[u8]>::to_vec),
-                value: message.payload().map(<[u8]>::to_vec),
-                timestamp_ms: message.timestamp().to_millis(),
-            }),
-        }
-    }
-    messages.sort();
-    messages
 }
 
 /// Partition, offset and value of what is committed.

@@ -2,6 +2,7 @@
 
 pub(crate) mod following;
 pub(crate) mod kafka;
+mod ledger;
 pub(crate) mod stream;
 
 use std::collections::BTreeMap;
