@@ -299,10 +299,11 @@ impl Consumer {
                 let at = Some(self.base.position().ok());
                 // While it unpacks a large batch the client says nothing, and neither does it hear
                 // an answer: one that comes now is worth another wait.
-                if at == passed && (is_asked || !self.answers(&topic, progress.open(), &stop)) {
+                let stands = at == passed;
+                if stands && (is_asked || !self.answers(&topic, progress.open(), &stop)) {
                     break Outcome::Stalled;
                 }
-                (heard, passed, is_asked) = (Instant::now(), at, at == passed);
+                (heard, passed, is_asked) = (Instant::now(), at, stands);
             }
             if !is_taken {
                 break Outcome::Cut;
