@@ -24,7 +24,14 @@ use crate::error::{Error, Result};
 
 mod explain;
 mod hash;
+mod joins;
+mod opaque;
+mod order;
+mod pulled;
 mod reporting;
+mod shapes;
+mod subqueries;
+mod using;
 pub use explain::explain;
 pub use hash::ContentHash;
 
@@ -73,6 +80,10 @@ impl Query {
         let options = config.options_mut();
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
+        // Both keep the first rows only, though a window function above them needs all
+        // (apache/datafusion#25066, #25471).
+        options.optimizer.enable_topk_aggregation = false;
+        options.optimizer.enable_window_limits = false;
         let disk = match &limits.scratch {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::Disabled,
@@ -95,6 +106,14 @@ impl Query {
         let context = SessionContext::new_with_state(state);
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
         Ok(Self { context })
+    }
+
+    /// Sets an option of `DataFusion`, so that a test can run a query in other ways.
+    ///
+    /// # Errors
+    /// There is no such option, or the value does not fit.
+    pub fn set(&self, option: &str, value: &str) -> Result<(), DataFusionError> {
+        self.context.state_ref().write().config_mut().options_mut().set(option, value)
     }
 
     /// Lets SQL read `provider` as `name`.
@@ -140,7 +159,13 @@ impl Query {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        self.context.sql_with_options(sql, read_only).await
+        let state = self.context.state();
+        let mut statement =
+            state.sql_to_statement(sql, &state.config_options().sql_parser.dialect)?;
+        using::with_merged_keys(&state, &mut statement)?;
+        let plan = state.statement_to_plan(statement).await?;
+        read_only.verify_plan(&plan)?;
+        self.context.execute_logical_plan(shapes::in_right_shapes(plan)?).await
     }
 
     /// The rows of a planned query, in as many streams as it runs in.
