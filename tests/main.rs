@@ -18,6 +18,7 @@ mod msk;
 mod records;
 mod replay;
 mod scenarios;
+mod shapes;
 mod status;
 mod support;
 mod tidy;
