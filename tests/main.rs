@@ -27,6 +27,7 @@ mod printing;
 mod records;
 mod replay;
 mod scenarios;
+mod shapes;
 mod status;
 mod support;
 mod tidy;
