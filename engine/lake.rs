@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
+use crate::folder::Place;
 use crate::settings::{Settings, without_user};
 use crate::table::{StoreOptions, Table, may_pass, open_store, with_store_hint};
 
@@ -129,13 +130,19 @@ impl Lake {
         }
     }
 
-    /// The store of a folder below the landing place; `None` if there is no such folder.
-    pub fn landing_store(&self, folder: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
+    /// A folder below the landing place, to list and to read; `None` if there is no such folder.
+    pub fn landing_place(&self, folder: &str) -> Result<Option<Place>> {
         let url = join(&self.landing, &format!("{folder}/"))?;
         if Self::missing_folder(&url) {
             return Ok(None);
         }
-        open_store(&url, &self.options).map(Some)
+        match (self.landing.to_file_path(), url.to_file_path()) {
+            (Ok(landing), Ok(folder)) => Ok(Some(Place::local(&landing, folder))),
+            _ => {
+                let store = open_store(&url, &self.options)?;
+                Ok(Some(Place::Remote(store, url)))
+            }
+        }
     }
 
     /// Where a landing folder is, for messages.

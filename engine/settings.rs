@@ -66,6 +66,11 @@ pub const KEYS: &[Key] = &[
     key("privacy.key_file", None, "a file that holds privacy.key"),
     key("query.memory", Some("4GiB"), "memory for queries; above it they spill to disk"),
     key("ingest.batch_size", Some("512MiB"), "source bytes in one commit of a bronze table"),
+    key(
+        "ingest.record_limit",
+        Some("16MiB"),
+        "bytes of one record: a longer one goes to quarantine without them",
+    ),
     key("ingest.interval", Some("2s"), "with --follow: from one look at the sources to the next"),
 ];
 
@@ -174,6 +179,23 @@ impl Settings {
         })
     }
 
+    /// The greatest length of a record, in bytes: what is held in memory several times.
+    ///
+    /// # Errors
+    /// It is too small for any record, or so large that it limits nothing.
+    pub fn record_limit(&self) -> Result<usize> {
+        const LEAST: u64 = 1 << 10;
+        const GREATEST: u64 = 512 << 20;
+        let bytes = self.bytes("ingest.record_limit")?;
+        if !(LEAST..=GREATEST).contains(&bytes) {
+            return Err(Error::usage(
+                "setting `ingest.record_limit`: records are limited to between 1KiB and 512MiB",
+            )
+            .hint("write a size as in 16MiB"));
+        }
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
     /// A setting that is a duration, in milliseconds.
     pub fn duration_ms(&self, name: &str) -> Result<i64> {
         let text = self.get(name).unwrap_or_default();
@@ -214,6 +236,7 @@ impl Settings {
                 return Err(Error::usage(format!("setting `{name}`: nothing fits in 0 bytes")));
             }
         }
+        self.record_limit()?;
         for name in ["ingest.interval", "kafka.timeout"] {
             self.duration_ms(name)?;
         }
