@@ -11,10 +11,14 @@
 
 mod commands;
 mod crash;
+mod csv_files;
+mod json_files;
 mod landing;
 mod mistakes;
 mod models;
 mod msk;
+mod names;
+mod parquet_files;
 mod records;
 mod replay;
 mod scenarios;
