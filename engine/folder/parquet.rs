@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -23,6 +22,7 @@ use datafusion::parquet::schema::types::SchemaDescriptor;
 use super::csv_columns::{known, wanted};
 use super::cut::{CHUNK_BYTES, Cutter};
 use super::encode::{DECIMAL_AS, Encoders, TEXT, WHOLE};
+use super::guard::guarded;
 use super::pages::{metadata_bytes, pages};
 use super::pipe::Pipe;
 use super::{Folder, Packing};
@@ -107,9 +107,8 @@ pub(super) fn parquet(
 /// The file's metadata, and the Arrow types that its columns are read as.
 fn metadata(file: &File) -> Result<ArrowReaderMetadata> {
     let load = |options: ArrowReaderOptions| {
-        let load = AssertUnwindSafe(|| ArrowReaderMetadata::load(file, options));
-        let gave_up = |_| Err(ParquetError::General("its metadata is damaged".to_owned()));
-        catch_unwind(load).unwrap_or_else(gave_up)
+        let gave_up = || Err(ParquetError::General("its metadata is damaged".to_owned()));
+        guarded(|| ArrowReaderMetadata::load(file, options)).unwrap_or_else(gave_up)
     };
     // The Arrow schema that some writers add is a hint: where it is broken, Parquet's own is there.
     let loaded = load(ArrowReaderOptions::new())
@@ -120,9 +119,8 @@ fn metadata(file: &File) -> Result<ArrowReaderMetadata> {
     let fields: Fields =
         loaded.schema().fields().iter().map(|field| read_as(field, parquet, &mut leaf)).collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    let adapted =
-        AssertUnwindSafe(|| ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options));
-    Ok(catch_unwind(adapted).ok().and_then(std::result::Result::ok).unwrap_or(loaded))
+    let adapted = guarded(|| ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options));
+    Ok(adapted.and_then(std::result::Result::ok).unwrap_or(loaded))
 }
 
 /// What a column is read as: text and bytes as views, so that a value that stands in the file once

@@ -4,13 +4,13 @@
 //! What cannot be read is decided, too, or it would stop the table for ever.
 
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::cut::Cutter;
+use super::guard::guarded;
 use super::pipe::{FETCH_BYTES, Pipe, through, unpacked};
 use super::place::Unread;
 use super::{Folder, Format, Packing, csv, format_of, json, parquet};
@@ -131,7 +131,7 @@ impl Reader {
         let (folder, fields) = (self.folder.clone(), Arc::clone(&self.fields));
         let work = move |pipe| {
             let mut cutter = cutter;
-            let read = AssertUnwindSafe(|| match format {
+            let read = guarded(|| match format {
                 Format::Parquet => {
                     parquet::parquet(&mut cutter, pipe, packing, &folder, &fields).map(|()| None)
                 }
@@ -139,7 +139,7 @@ impl Reader {
                 Format::Json => json_text(&mut cutter, pipe, packing, before),
             });
             // A reader of a library that gives up at a damaged file must not end the run.
-            let read = catch_unwind(read).unwrap_or_else(|_| {
+            let read = read.unwrap_or_else(|| {
                 Err(Error::data("the file is damaged: its reader gave up").hint(LAND_AGAIN))
             });
             cutter.flush();
