@@ -138,10 +138,9 @@ impl Cutter {
 
     fn place(&self) -> Record {
         Record {
-            partition: None,
             position: self.position(),
             record_ts_us: self.origin.file_ts_us,
-            span: None,
+            ..Record::default()
         }
     }
 }

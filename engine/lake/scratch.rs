@@ -78,7 +78,9 @@ mod tests {
         drop(lock);
         let without_lock = tempfile::tempdir_in(parent.path()).unwrap().keep();
         let young = tempfile::tempdir_in(parent.path()).unwrap();
-        [at_work.path(), &of_killed, &without_lock].map(age);
+        for folder in [at_work.path(), &of_killed, &without_lock] {
+            age(folder);
+        }
         remove_stale(parent.path());
         assert!(at_work.path().is_dir() && young.path().is_dir());
         assert!(!of_killed.exists() && !without_lock.exists());
