@@ -82,6 +82,10 @@ pub(super) fn json(
     splitter.cutter.flush();
     let n_waiting = (splitter.buffer.len() - splitter.at) as u64;
     let place = Place { next: splitter.cutter.next, ..splitter.place };
+    if fault.is_some() {
+        // The record before the fault has its own position.
+        splitter.cutter.next += u64::from(place.same_line);
+    }
     End { place, n_waiting, fault }
 }
 
