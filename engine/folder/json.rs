@@ -27,6 +27,8 @@ pub(super) struct Place {
     is_open: bool,
     /// The record here is known to be too large.
     is_too_large: bool,
+    /// Something but white space stands before: whether the file is a list is known.
+    has_begun: bool,
 }
 
 impl Place {
@@ -126,7 +128,7 @@ impl Splitter<'_> {
         }
         loop {
             let fault = self.fill(text);
-            if self.place == Place::default() {
+            if !self.place.has_begun {
                 self.begin();
             }
             while self.cutter.is_heard() {
@@ -156,11 +158,19 @@ impl Splitter<'_> {
 
     /// What the first bytes of a file say.
     fn begin(&mut self) {
-        if self.buffer.starts_with(b"\xef\xbb\xbf") {
-            self.pass(3);
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        if self.place.bytes == 0 && self.buffer.starts_with(MARK) {
+            self.pass(MARK.len());
         }
-        let first = self.buffer[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
-        self.place.is_list = first == Some(&b'[');
+        let is_cut_off = self.place.bytes == 0 && MARK.starts_with(&self.buffer);
+        let first = self.rest().iter().find(|byte| !byte.is_ascii_whitespace());
+        if let Some(first) = first.filter(|_| !is_cut_off) {
+            (self.place.has_begun, self.place.is_list) = (true, *first == b'[');
+        }
+        if self.place.is_list {
+            // Lines of white space before a list do not count.
+            self.cutter.next = 0;
+        }
     }
 
     fn rest(&self) -> &[u8] {

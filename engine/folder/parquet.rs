@@ -21,8 +21,9 @@ use datafusion::parquet::schema::types::SchemaDescriptor;
 
 use super::csv_columns::{known, wanted};
 use super::cut::{CHUNK_BYTES, Cutter};
+use super::delta::texts;
 use super::encode::{DECIMAL_AS, Encoders, TEXT, WHOLE};
-use super::pages::{metadata_bytes, pages};
+use super::pages::{BATCH_BYTES, metadata_bytes, pages};
 use super::pipe::Pipe;
 use super::{Folder, Packing};
 use crate::contract::{Type, TypedField};
@@ -80,11 +81,14 @@ pub(super) fn parquet(
             cutter.next += n_rows;
             continue;
         }
+        let texts = texts(&file, group).map_err(broken)?;
+        let of_text = BATCH_BYTES / texts.longest.max(1);
+        let n_at_once = pages.rows.min(usize::try_from(of_text).unwrap_or(usize::MAX)).max(1);
         let first = cutter.next;
         let file = file.try_clone().map_err(failed)?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
             .with_row_groups(vec![i])
-            .with_batch_size(pages.rows)
+            .with_batch_size(n_at_once)
             .build()
             .map_err(broken)?;
         for rows in batches {

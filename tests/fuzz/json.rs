@@ -21,7 +21,7 @@ pub(crate) struct JsonTarget {
 /// What came of a text: read at once, seen while it grew, and packed.
 pub(crate) struct Came {
     at_once: Reading,
-    grown: Option<Reading>,
+    grown: Reading,
     unpacked: Option<Reading>,
 }
 
@@ -98,9 +98,9 @@ fn lines(dice: &mut Dice, limit: usize) -> Document {
             1 => dice.one(&["", " ", "\r", "\t "]).to_owned(),
             // A file whose first line begins a list is one.
             2 if position > 0 => "[1,2]".to_owned(),
-            3 => {
-                dice.one(&["not json", "}", "null", "12", "\"a\"", "]", ",", "{\"a\":\"x"]).to_owned()
-            }
+            3 => dice
+                .one(&["not json", "}", "null", "12", "\"a\"", "]", ",", "{\"a\":\"x"])
+                .to_owned(),
             5 => {
                 is_open = true;
                 dice.one(&["{\"a\":1", "{\"a\":1,", "{"]).to_owned()
@@ -155,6 +155,8 @@ fn concatenated(dice: &mut Dice) -> Document {
     let mut document = Document { in_order_only: true, ..Document::default() };
     let between = dice.one(&["", " ", "\n", "\n\n"]);
     let are_pretty = dice.once_in(2);
+    // An object whose first line is its bracket waits until it is whole.
+    document.grows = are_pretty && between.starts_with('\n');
     for position in 0..dice.between(1, 20) {
         let mut element = record(dice);
         if are_pretty {
@@ -256,25 +258,33 @@ impl Target for JsonTarget {
             let name = format!("{}{ending}", case.name);
             desk.read(&name, packed, &[packed.len()], Text::Theirs)
         });
-        Ok(Came { at_once, grown: Some(grown), unpacked: unpacked.transpose()? })
+        Ok(Came { at_once, grown, unpacked: unpacked.transpose()? })
     }
 
     fn judge(&mut self, case: &Case, came: Came) -> Result<Outcome, String> {
-        let Came { at_once, grown, unpacked } = came;
+        let Came { mut at_once, mut grown, unpacked } = came;
+        at_once.settle()?;
+        if case.expected.is_some() {
+            grown.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
+        }
         let mut outcome = Outcome { accepted: at_once.n_records, rejected: at_once.n_refused };
-        if let Some(unpacked) = unpacked {
+        if let Some(mut unpacked) = unpacked {
+            unpacked.settle()?;
             outcome.accepted += unpacked.n_records;
             outcome.rejected += unpacked.n_refused;
             if !case.is_damaged {
                 same(&at_once, &unpacked)?;
             }
+            self.desk.done(unpacked);
         }
         if let Some(expected) = &case.expected {
-            for reading in grown.into_iter().chain([at_once]) {
+            for reading in [&mut grown, &mut at_once] {
                 expect(reading, expected, case.in_order_only)
                     .map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
             }
         }
+        self.desk.done(at_once);
+        self.desk.done(grown);
         Ok(outcome)
     }
 
@@ -283,7 +293,7 @@ impl Target for JsonTarget {
     }
 }
 
-fn expect(mut reading: Reading, expected: &[Item], in_order_only: bool) -> Result<(), String> {
+fn expect(reading: &mut Reading, expected: &[Item], in_order_only: bool) -> Result<(), String> {
     if in_order_only {
         for (position, item) in (0..).zip(&mut reading.items) {
             item.position = position;
@@ -295,8 +305,11 @@ fn expect(mut reading: Reading, expected: &[Item], in_order_only: bool) -> Resul
 /// A packed text comes to what the plain one does. Only what is not whole at its end waits in the one,
 /// which may grow, and is taken as it is in the other.
 fn same(plain: &Reading, packed: &Reading) -> Result<(), String> {
-    if let Some((position, message)) = &packed.fault {
-        return Err(format!("packed it has a fault at {position}: {message}"));
+    if packed.fault != plain.fault {
+        return Err(format!("packed it has the fault {:?}, plain {:?}", packed.fault, plain.fault));
+    }
+    if plain.has_more || packed.has_more {
+        return Ok(());
     }
     let n = plain.items.len();
     if packed.items.len() > n + 1 || packed.items.get(..n) != Some(&plain.items[..]) {

@@ -228,7 +228,9 @@ fn one<T: Target>(
     let before = MEMORY.current_usage();
     let ran = catch_unwind(AssertUnwindSafe(|| target.run(case)));
     let memory = MEMORY.peak_usage().saturating_sub(before);
-    let judged = ran.map(|came| came.and_then(|came| target.judge(case, came)));
+    let judged = ran.and_then(|came| {
+        catch_unwind(AssertUnwindSafe(|| came.and_then(|came| target.judge(case, came))))
+    });
     watch.end();
     let ours = OUR_PANIC.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     if let Some(panic) = ours {

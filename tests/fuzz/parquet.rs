@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array,
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array,
     LargeStringArray, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
     Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
@@ -57,11 +56,8 @@ impl ParquetTarget {
         for (i, compression) in compressions.into_iter().enumerate() {
             for (j, n_rows) in [0, 1, 7, 120].into_iter().enumerate() {
                 let is_second = (i + j) % 2 == 1;
-                let version = if is_second {
-                    WriterVersion::PARQUET_2_0
-                } else {
-                    WriterVersion::PARQUET_1_0
-                };
+                let version =
+                    if is_second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
                 let properties = WriterProperties::builder()
                     .set_compression(compression)
                     .set_writer_version(version)
@@ -234,14 +230,18 @@ impl Target for ParquetTarget {
     }
 
     fn run(&mut self, case: &Case) -> Result<Reading, String> {
-        self.desk.read("a.parquet", &case.bytes, &[case.bytes.len()], Text::Ours)
+        let kept = if case.whole.is_some() { Text::Kept } else { Text::Ours };
+        self.desk.read("a.parquet", &case.bytes, &[case.bytes.len()], kept)
     }
 
-    fn judge(&mut self, case: &Case, reading: Reading) -> Result<Outcome, String> {
+    fn judge(&mut self, case: &Case, mut reading: Reading) -> Result<Outcome, String> {
+        reading.settle()?;
         if let Some(whole) = case.whole {
             check(&reading, &self.wholes[whole])?;
         }
-        Ok(Outcome { accepted: reading.n_records, rejected: reading.n_refused })
+        let outcome = Outcome { accepted: reading.n_records, rejected: reading.n_refused };
+        self.desk.done(reading);
+        Ok(outcome)
     }
 
     fn memory(&self, _: &Case) -> usize {

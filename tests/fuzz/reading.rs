@@ -1,6 +1,7 @@
 //! Reads a file as an ingest would, from memory, and holds what came to the promises of all readers:
 //! each record in one place, none above the limit, and an end that says where it is.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
@@ -21,8 +22,10 @@ use tokio::sync::mpsc;
 use crate::dice::Dice;
 use crate::records::things;
 
-/// Texts above this are not kept record by record, so that only the reader's own memory counts.
-const KEPT_MAX: usize = 1 << 20;
+/// Records of one reading that are held to what was expected; of more only their number is known.
+const ITEMS_MAX: usize = 1 << 17;
+/// Readings of one case.
+const READINGS: usize = 3;
 
 /// What one record came to: where it stands, and its text's hash or the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(crate) struct Reading {
     pub(crate) n_refused: u64,
     /// Runs of positions that are somebody's: the first, and the one behind the last.
     runs: Vec<(i64, i64)>,
+    /// Whether there was more than is noted.
+    pub(crate) has_more: bool,
 }
 
 /// What the records of a format are.
@@ -60,6 +65,8 @@ pub(crate) enum Text {
     Theirs,
     /// Written by the reader, so JSON unless they are no UTF-8.
     Ours,
+    /// The same, and each is kept to be looked at.
+    Kept,
 }
 
 /// Reads files from memory.
@@ -68,6 +75,8 @@ pub(crate) struct Desk {
     store: Arc<InMemory>,
     reader: Reader,
     pub(crate) limit: usize,
+    /// Room for what readings note, made before the memory of a case is counted.
+    spare: RefCell<Vec<Reading>>,
 }
 
 pub(crate) fn hash(text: &[u8]) -> u64 {
@@ -87,7 +96,19 @@ impl Desk {
         let folder = Folder::new(source, place, scratch.ok());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let reader = Reader::new(folder, &things(), limit);
-        Self { runtime: runtime.expect("a runtime"), store, reader, limit }
+        let spare = (0..READINGS).map(|_| Reading::with_room()).collect();
+        let runtime = runtime.expect("a runtime");
+        Self { runtime, store, reader, limit, spare: RefCell::new(spare) }
+    }
+
+    /// Takes back the room of a reading.
+    pub(crate) fn done(&self, mut reading: Reading) {
+        (reading.fault, reading.n_records, reading.n_refused) = (None, 0, 0);
+        reading.items.clear();
+        reading.runs.clear();
+        reading.texts.clear();
+        reading.has_more = false;
+        self.spare.borrow_mut().push(reading);
     }
 
     /// Reads a file that was seen when it ended at each of `ends`, the last of which is its size.
@@ -98,7 +119,7 @@ impl Desk {
         ends: &[usize],
         text: Text,
     ) -> Result<Reading, String> {
-        let mut reading = Reading::default();
+        let mut reading = self.spare.borrow_mut().pop().unwrap_or_else(Reading::with_room);
         let bytes = Bytes::copy_from_slice(bytes);
         let mut start = 0;
         // An empty file is never listed.
@@ -108,7 +129,6 @@ impl Desk {
             self.batch(name, seen, &batch, text, &mut reading)?;
             start = end;
         }
-        reading.settle()?;
         Ok(reading)
     }
 
@@ -120,7 +140,6 @@ impl Desk {
         text: Text,
         reading: &mut Reading,
     ) -> Result<(), String> {
-        let is_kept = seen.len() <= KEPT_MAX;
         self.runtime.block_on(async {
             let put = self.store.put(&Path::from(name), seen.into()).await;
             put.map_err(|cause| cause.to_string())?;
@@ -134,7 +153,7 @@ impl Desk {
                 let mut heard = Ok(());
                 while let Some(chunk) = receiver.recv().await {
                     if heard.is_ok() {
-                        heard = reading.hear(&chunk, self.limit, is_kept, text);
+                        heard = reading.hear(&chunk, self.limit, text);
                     }
                 }
                 heard
@@ -159,13 +178,12 @@ fn range(name: &str, start: usize, seen: &Bytes) -> Range {
 }
 
 impl Reading {
-    fn hear(
-        &mut self,
-        chunk: &Chunk,
-        limit: usize,
-        is_kept: bool,
-        text: Text,
-    ) -> Result<(), String> {
+    fn with_room() -> Self {
+        let (items, runs) = (Vec::with_capacity(ITEMS_MAX), Vec::with_capacity(ITEMS_MAX));
+        Self { items, runs, ..Self::default() }
+    }
+
+    fn hear(&mut self, chunk: &Chunk, limit: usize, text: Text) -> Result<(), String> {
         if let Some((position, _)) = &self.fault {
             return Err(format!("something follows the fault at position {position}"));
         }
@@ -175,7 +193,7 @@ impl Reading {
                 let mut position = *first;
                 for line in lines {
                     if !line.trim_ascii().is_empty() {
-                        self.record(position, line, limit, is_kept, text)?;
+                        self.record(position, line, limit, text)?;
                     }
                     position += 1;
                 }
@@ -185,7 +203,7 @@ impl Reading {
                 for record in records {
                     let span = record.span.clone().and_then(|span| bytes.get(span));
                     let line = span.ok_or("a record lies outside of its chunk")?;
-                    self.record(record.position, line, limit, is_kept, text)?;
+                    self.record(record.position, line, limit, text)?;
                     self.run(record.position, record.position + 1);
                 }
             }
@@ -197,10 +215,7 @@ impl Reading {
                         return Err("what was refused lies outside, or is too large".to_owned());
                     }
                     self.n_refused += 1;
-                    if is_kept {
-                        let (position, what) = (record.position, What::Refused(reject.class));
-                        self.items.push(Item { position, what });
-                    }
+                    self.item(record.position, What::Refused(reject.class));
                     self.run(record.position, record.position + 1);
                 }
             }
@@ -217,38 +232,45 @@ impl Reading {
         position: i64,
         line: &[u8],
         limit: usize,
-        is_kept: bool,
         text: Text,
     ) -> Result<(), String> {
         if line.len() > limit {
             return Err(format!("the record at {position} has {} bytes", line.len()));
         }
         let is_json = || serde_json::from_slice::<IgnoredAny>(line).is_ok();
-        if text == Text::Ours && std::str::from_utf8(line).is_ok() && !is_json() {
+        if text != Text::Theirs && std::str::from_utf8(line).is_ok() && !is_json() {
             return Err(format!(
                 "the record at {position} is no JSON: {}",
                 String::from_utf8_lossy(line)
             ));
         }
         self.n_records += 1;
-        if is_kept {
-            self.items.push(Item { position, what: What::Record(hash(line)) });
-            if text == Text::Ours {
-                self.texts.insert(position, String::from_utf8_lossy(line).into_owned());
-            }
+        self.item(position, What::Record(hash(line)));
+        if text == Text::Kept {
+            self.texts.insert(position, String::from_utf8_lossy(line).into_owned());
         }
         Ok(())
     }
 
+    fn item(&mut self, position: i64, what: What) {
+        if self.items.len() < ITEMS_MAX {
+            self.items.push(Item { position, what });
+        } else {
+            self.has_more = true;
+        }
+    }
+
     fn run(&mut self, first: i64, end: i64) {
+        let n = self.runs.len();
         match self.runs.last_mut() {
             Some(run) if run.1 == first => run.1 = end,
-            _ => self.runs.push((first, end)),
+            _ if n < ITEMS_MAX => self.runs.push((first, end)),
+            _ => self.has_more = true,
         }
     }
 
     /// Puts the items in order; each position is somebody's once, and none is behind the fault.
-    fn settle(&mut self) -> Result<(), String> {
+    pub(crate) fn settle(&mut self) -> Result<(), String> {
         self.runs.sort_unstable();
         for pair in self.runs.windows(2) {
             if pair[0].1 > pair[1].0 {
@@ -264,12 +286,15 @@ impl Reading {
         {
             return Err(format!("the fault is at {position}, before {end}: {message}"));
         }
-        self.items.sort_by_key(|item| item.position);
+        self.items.sort_unstable_by_key(|item| item.position);
         Ok(())
     }
 
     /// Whether these items came, and nothing else.
     pub(crate) fn expect(&self, expected: &[Item]) -> Result<(), String> {
+        if self.has_more {
+            return Err("more came than a case has".to_owned());
+        }
         if let Some((position, message)) = &self.fault {
             return Err(format!("an undamaged file has a fault at {position}: {message}"));
         }

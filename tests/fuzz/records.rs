@@ -31,9 +31,8 @@ const PERSONAL: &[&str] = &[
     "_user__id_",
 ];
 
-const TYPED: &[&str] = &[
-    "id", "n", "small", "x", "ok", "at", "day", "free", "any", "user_id", "version", "inner",
-];
+const TYPED: &[&str] =
+    &["id", "n", "small", "x", "ok", "at", "day", "free", "any", "user_id", "version", "inner"];
 
 /// The contract of all records here.
 pub(crate) fn things() -> Contract {
@@ -56,12 +55,12 @@ pub(crate) fn record(dice: &mut Dice) -> String {
     if dice.once_in(3) {
         fields.push(personal(dice));
     }
-    if dice.once_in(30) {
-        fields.swap_remove(0);
-    }
     if dice.once_in(3) {
         let to = dice.below(fields.len());
         fields.swap(0, to);
+    }
+    if dice.once_in(30) {
+        fields.remove(0);
     }
     object(&fields, dice)
 }
@@ -172,8 +171,7 @@ pub(crate) fn value(dice: &mut Dice, depth: usize) -> String {
         2 => number(dice),
         3 | 4 => quoted(&dice.text(12)),
         5 => {
-            let items: Vec<String> =
-                (0..dice.below(4)).map(|_| value(dice, depth - 1)).collect();
+            let items: Vec<String> = (0..dice.below(4)).map(|_| value(dice, depth - 1)).collect();
             format!("[{}]", items.join(","))
         }
         6 => {
