@@ -10,7 +10,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 
 use super::csv_columns::{COLUMNS_MAX, Columns, n_known};
 use super::cut::{CHUNK_BYTES, Cutter};
-use super::json::fill;
+use super::pipe::fill;
 use crate::contract::TypedField;
 use crate::decode::{Class, Reject};
 use crate::error::{Error, Result};

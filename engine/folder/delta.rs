@@ -226,11 +226,8 @@ mod tests {
         for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
             let found = needs(&values, version, Encoding::DELTA_BYTE_ARRAY);
             assert_eq!(found.lengths, 8000);
-            assert!(
-                (5009..=5100).contains(&found.longest) || found.longest <= 2 * 5009,
-                "{found:?}"
-            );
-            assert!(found.longest >= 5009, "{found:?}");
+            // The first bytes of one and the others of another: twice the longest at most.
+            assert!((5009..=2 * 5009).contains(&found.longest), "{found:?}");
             let found = needs(&values, version, Encoding::DELTA_LENGTH_BYTE_ARRAY);
             assert_eq!(found, Texts { lengths: 8000, longest: 5009 });
             let found = needs(&values, version, Encoding::PLAIN);

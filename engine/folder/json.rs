@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::cut::{CHUNK_BYTES, Cutter};
+use super::pipe::fill;
 use super::value::{Glued, Scan, Step, indent_of, scalar_end};
 
 /// Where reading begins, and where it ended: what must be known of the text before a place to go on
@@ -490,18 +491,4 @@ fn looks_whole(line: &[u8]) -> bool {
 fn is_cut_off(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     !line.is_empty() && Scan::new(0).go_on(line) == Step::More
-}
-
-/// Reads until the buffer is full, the text ends, or cannot be read further.
-pub(super) fn fill(text: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut n = 0;
-    while n < buffer.len() {
-        match text.read(&mut buffer[n..]) {
-            Ok(0) => break,
-            Ok(read) => n += read,
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return (n, Some(cause)),
-        }
-    }
-    (n, None)
 }

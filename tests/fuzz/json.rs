@@ -103,7 +103,7 @@ fn lines(dice: &mut Dice, limit: usize) -> Document {
                 .to_owned(),
             5 => {
                 is_open = true;
-                dice.one(&["{\"a\":1", "{\"a\":1,", "{"]).to_owned()
+                dice.one(&["{\"a\":1", "{\"a\":1,"]).to_owned()
             }
             // What may be whole before its line ends is no line to be cut.
             4 => {
