@@ -139,7 +139,8 @@ impl<'a> Lengths<'a> {
                     let more = bits(packed, i * width, width).ok_or_else(broken)?;
                     // The library counts in 32 bits.
                     let sum = value.wrapping_add(least).wrapping_add(more);
-                    value = i64::from(sum as i32);
+                    let low = u32::try_from(sum & 0xffff_ffff).unwrap_or(0);
+                    value = i64::from(low.cast_signed());
                     longest = longest.max(value);
                 }
                 self.at += width * self.size / 8;

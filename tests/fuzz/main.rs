@@ -14,6 +14,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     reason = "a harness: it prints, takes the time, and may fail"
 )]
 
