@@ -230,7 +230,8 @@ mod tests {
             // The first bytes of one and the others of another: twice the longest at most.
             assert!((5009..=2 * 5009).contains(&found.longest), "{found:?}");
             let found = needs(&values, version, Encoding::DELTA_LENGTH_BYTE_ARRAY);
-            assert_eq!(found, Texts { lengths: 8000, longest: 5009 });
+            assert_eq!(found.longest, 5009);
+            assert!((8..8000).contains(&found.lengths), "they are on many pages: {found:?}");
             let found = needs(&values, version, Encoding::PLAIN);
             assert_eq!(found, Texts::default());
         }
