@@ -43,7 +43,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("annotate_snippets", &["mistake"]),
     ("hmac", &["pseudonym"]),
-    ("sqlparser", &["cli", "contract", "model"]),
+    ("sqlparser", &["cli", "contract", "model", "query"]),
     ("arrow_json", &["folder", "output"]),
     ("chrono_tz", &["check", "query", "settings"]),
     ("flate2", &["folder"]),
