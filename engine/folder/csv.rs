@@ -264,14 +264,14 @@ impl Rows<'_> {
             self.pass(3);
         }
         let n = loop {
-            let blank = self.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            // Not more: a separator may be white space, and stand before a column without a name.
+            let blank = self.rest().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.pass(blank);
             match self.parse(COLUMNS_MAX) {
-                Parsed::Row(n) => break n,
                 Parsed::Last(_) | Parsed::OpenQuote if self.rest().is_empty() => {
                     return Ok(Ok(None));
                 }
-                Parsed::Last(n) => break n,
+                Parsed::Row(n) | Parsed::Last(n) => break n,
                 Parsed::OpenQuote => {
                     return Err(Error::data("the header opens a quote that is not closed"));
                 }

@@ -259,7 +259,9 @@ impl Walk<'_> {
     }
 
     fn left_out(&mut self, prefix: &str, name: &OsStr, why: &'static str) {
-        let shown = format!("{prefix}{}", format!("{name:?}").trim_matches('"'));
+        #[allow(clippy::unnecessary_debug_formatting, reason = "it shows what is no text escaped")]
+        let escaped = format!("{name:?}");
+        let shown = format!("{prefix}{}", escaped.trim_matches('"'));
         self.push(Entry::LeftOut { shown, why });
     }
 
