@@ -254,9 +254,16 @@ fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let kind = chain.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
     // Some layers keep only the words of an error.
     let text = cause.to_string();
-    match kind.last() {
+    let lower = text.to_lowercase();
+    let kind = kind.last().or_else(|| match () {
+        () if lower.contains("broken pipe") => Some(io::ErrorKind::BrokenPipe),
+        () if lower.contains("no space left") || lower.contains("no storage space") => {
+            Some(io::ErrorKind::StorageFull)
+        }
+        () => None,
+    });
+    match kind {
         Some(io::ErrorKind::BrokenPipe) => Error::interrupted(),
-        _ if text.contains("Broken pipe") => Error::interrupted(),
         Some(kind) => Error::io("cannot write the result", io::Error::new(kind, text)),
         None => Error::usage("the result has a column that this format cannot hold")
             .hint("cast the column, as in CAST(x AS VARCHAR), or choose another --output")

@@ -27,6 +27,7 @@ use crate::contract::{CATALOG, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::table::storage_error;
 
+mod bounded;
 mod checked;
 mod checked_sum;
 mod distinct_sum;
@@ -126,7 +127,8 @@ impl Query {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
-        times::functions().into_iter().for_each(|function| context.register_udf(function));
+        let functions = times::functions().into_iter().chain(bounded::functions(&context));
+        functions.for_each(|function| context.register_udf(function));
         for (name, function) in series::functions() {
             context.register_udtf(name, function);
         }

@@ -235,8 +235,8 @@ fn judge(
     broken: &mut Broken,
 ) -> bool {
     let n_rows = rows.num_rows();
-    // Some functions panic where they should fail, as `lpad` does for a length beyond memory. They
-    // hold nothing that a panic could leave half done.
+    // Some functions panic where they should fail. They hold nothing that a panic could leave half
+    // done.
     let holds = guarded(|| expression.evaluate(rows).and_then(|value| value.into_array(n_rows)));
     // The cause would say the value.
     let Some(Ok(holds)) = holds else { return false };

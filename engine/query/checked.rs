@@ -73,14 +73,14 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_down(|expr| {
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
-        let written = written(&expr);
+        let (name, written) = (expr.schema_name().to_string(), written(&expr));
         let operands = match expr {
             Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
             Expr::Negative(value) | Expr::Cast(Cast { expr: value, .. }) => vec![*value],
             other => return Ok(Transformed::no(other)),
         };
         let signature = Signature::any(operands.len(), Volatility::Immutable);
-        let function = ScalarUDF::from(Checked { op, written, data_type, signature });
+        let function = ScalarUDF::from(Checked { op, name, written, data_type, signature });
         Ok(Transformed::yes(function.call(operands)))
     })
 }
@@ -166,10 +166,14 @@ enum Op {
     Cast,
 }
 
-/// One operator or cast of a query, with the text that its error shows.
+/// One operator or cast of a query.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
     op: Op,
+    /// The name of the operator's column. To put it together from the operands' names at each
+    /// question takes minutes where thousands of terms are added up.
+    name: String,
+    /// The text that its error shows.
     written: String,
     data_type: DataType,
     signature: Signature,
@@ -202,6 +206,10 @@ impl ScalarUDFImpl for Checked {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(self.name(), self.data_type.clone(), nullable)))
+    }
+
+    fn schema_name(&self, _: &[Expr]) -> Result<String> {
+        Ok(self.name.clone())
     }
 
     fn is_strict(&self) -> bool {

@@ -10,10 +10,10 @@ use datafusion::arrow::compute::kernels::zip::zip;
 use datafusion::arrow::compute::{cast, nullif};
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type, IntervalMonthDayNano,
-    TimeUnit, TimestampMicrosecondType,
+    IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::functions::datetime;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -33,7 +33,12 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             Kind::Read => datetime::to_timestamp_micros(&ConfigOptions::default()),
         };
         let aliases = if kind == Kind::Truncate { vec!["datetrunc".to_owned()] } else { vec![] };
-        ScalarUDF::from(Wrapped { name, kind, inner, aliases })
+        let signature = match kind {
+            // DataFusion's would take the moments in nanoseconds.
+            Kind::Bin => Signature::user_defined(Volatility::Immutable),
+            _ => inner.signature().clone(),
+        };
+        ScalarUDF::from(Wrapped { name, kind, inner, signature, aliases })
     };
     vec![
         wrapped("date_trunc", Kind::Truncate),
@@ -59,6 +64,7 @@ struct Wrapped {
     name: &'static str,
     kind: Kind,
     inner: Arc<ScalarUDF>,
+    signature: Signature,
     aliases: Vec<String>,
 }
 
@@ -72,7 +78,33 @@ impl ScalarUDFImpl for Wrapped {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    /// The types of `date_bin`: a stride, moments as they are, and an origin in nanoseconds.
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let [_, moment, origin @ ..] = arg_types else {
+            return plan_err!("{} wants a stride and a moment", self.name);
+        };
+        let moment = match moment {
+            DataType::Time32(_) | DataType::Time64(_) => moment.clone(),
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
+            DataType::Timestamp(..) => moment.clone(),
+            _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+        };
+        let origin = match origin {
+            [] => None,
+            [time @ (DataType::Time32(_) | DataType::Time64(_))] => Some(time.clone()),
+            [DataType::Timestamp(_, zone)] => {
+                Some(DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))
+            }
+            [_] => Some(DataType::Timestamp(TimeUnit::Nanosecond, None)),
+            _ => return plan_err!("{} wants a stride, a moment and an origin", self.name),
+        };
+        let stride = DataType::Interval(IntervalUnit::MonthDayNano);
+        Ok([stride, moment].into_iter().chain(origin).collect())
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
