@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::decode::Reject;
 use crate::offsets::Lineage;
 
 /// Where a run of records comes from.
@@ -60,6 +61,14 @@ pub enum Body {
         /// Each of them.
         records: Vec<Record>,
     },
+    /// Records that their reader could not take, each with the reason; their bytes as far as they
+    /// are kept.
+    Refused {
+        /// The bytes of all.
+        bytes: Vec<u8>,
+        /// Each of them.
+        records: Vec<(Record, Reject)>,
+    },
     /// From here on nothing can be read: that is decided, too, or it would stop the table for ever.
     Fault {
         /// The position of the first that cannot be read.
@@ -110,6 +119,11 @@ impl Chunk {
     /// Records whose spans lie in `bytes`.
     pub fn records(origin: Origin, bytes: Vec<u8>, records: Vec<Record>) -> Self {
         Self { origin, body: Body::Records { bytes, records } }
+    }
+
+    /// Records that cannot be taken, whose spans lie in `bytes`.
+    pub fn refused(origin: Origin, bytes: Vec<u8>, records: Vec<(Record, Reject)>) -> Self {
+        Self { origin, body: Body::Refused { bytes, records } }
     }
 
     /// Nothing can be read from `position` on.

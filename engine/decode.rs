@@ -56,8 +56,10 @@ pub enum Class {
     Tombstone,
     /// The rest of the file cannot be read.
     Unreadable,
-    /// It is larger than a record may be.
+    /// It is longer than records may be; its bytes are not kept.
     TooLarge,
+    /// It is no row of its CSV file: a quote is not closed, or the header has other columns.
+    NotCsv,
 }
 
 impl Class {
@@ -75,6 +77,7 @@ impl Class {
             Self::Tombstone => "tombstone",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
+            Self::NotCsv => "not_csv",
         }
     }
 }

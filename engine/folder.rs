@@ -1,76 +1,72 @@
 //! A landing folder as a source: finds what is new, and reads exactly what a batch lists.
+//!
+//! One odd file holds up nobody: what is not read is told with the way out, once, and all others
+//! come in. See `docs/decisions/0007-batch-log-of-folders.md`.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-
-use futures::TryStreamExt;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use std::time::{Duration, Instant};
 
 use crate::batchlog::{Known, MARK_BYTES, Range, mark};
 use crate::contract::Source;
 use crate::error::{Error, Result};
 
-mod csv_line;
+mod csv;
+mod csv_columns;
+mod cut;
+mod encode;
+mod json;
 mod log;
-mod parquet_rows;
+mod names;
+mod odd_keys;
+mod pages;
+mod parquet;
+mod pipe;
+mod place;
 mod read;
+mod value;
 pub use log::Log;
+pub use names::{Format, Packing, format_of};
+pub use place::Place;
 pub use read::Reader;
 
-/// The format of a landing file, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line.
-    Json,
-    /// Rows under a header line.
-    Csv,
-    /// Parquet.
-    Parquet,
-}
+use names::{Name, name_of};
+use place::{Entry, Unread};
 
-/// How a landing file is compressed, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all.
-    Plain,
-    /// `.gz`
-    Gzip,
-    /// `.zst`
-    Zstd,
-}
-
-/// A file's format and packing; `None` if its name says that it is none of ours.
-pub fn format_of(path: &str) -> Option<(Format, Packing)> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let (stem, packing) = match name.rsplit_once('.')? {
-        (stem, "gz") => (stem, Packing::Gzip),
-        (stem, "zst") => (stem, Packing::Zstd),
-        _ => (name, Packing::Plain),
-    };
-    let format = match stem.rsplit_once('.')?.1 {
-        "ndjson" | "jsonl" | "json" => Format::Json,
-        "csv" => Format::Csv,
-        "parquet" => Format::Parquet,
-        _ => return None,
-    };
-    Some((format, packing))
-}
-
-/// Whether a file is still being written, by its name.
-fn unfinished(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with(['.', '_']))
-        || path.ends_with(".tmp")
-        || path.ends_with(".part")
-}
+/// With `--follow`, a file that changed within this time may still be written.
+const SETTLED: Duration = Duration::from_secs(2);
+/// Entries that are left out and named one by one; of others only their number is told.
+const TOLD_MAX: usize = 50;
 
 /// A landing folder of one table.
 #[derive(Clone, Debug)]
 pub struct Folder {
     /// The source as the contract names it: `folder:events`.
     pub source: Source,
-    store: Arc<dyn ObjectStore>,
+    place: Place,
     /// A folder for buffers, if the system's is not wanted.
     scratch: Option<Arc<tempfile::TempDir>>,
+}
+
+/// What a run that goes on remembers of a folder from one look to the next.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Hashes of the remarks that were made.
+    told: HashSet<u64>,
+    /// Files that may still be written: their size and time, and since when they have them.
+    resting: HashMap<String, (u64, i64, Instant)>,
+}
+
+/// How to look into a folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    /// What will read the files.
+    pub reader: &'a Reader,
+    /// The time, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// Whether files that may still be written are left for the next look.
+    pub following: bool,
 }
 
 /// What a look into the folder found.
@@ -78,20 +74,59 @@ pub struct Folder {
 pub struct Found {
     /// What is to be read.
     pub ranges: Vec<Range>,
-    /// Remarks for people: files of other formats, lines still being written.
+    /// Remarks for people: what is not read, and the way out.
     pub remarks: Vec<String>,
+    /// Files of which the log has another content: what was read cannot be unread.
+    pub replaced: Vec<Error>,
     /// Whether there is no file at all.
     pub is_empty: bool,
 }
 
+/// A file that is new or has changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    path: String,
+    size: u64,
+    modified_ms: i64,
+}
+
+impl Watch {
+    /// Keeps only remarks that were not made before.
+    pub fn only_new(&mut self, remarks: &mut Vec<String>) {
+        remarks.retain(|remark| {
+            let mut hasher = DefaultHasher::new();
+            remark.hash(&mut hasher);
+            self.told.insert(hasher.finish())
+        });
+    }
+
+    /// Whether a file has rested: its time is a while ago, or it has stayed as it is for a while.
+    /// The clock of who wrote it may be wrong, so its time alone does not decide.
+    fn has_rested(&mut self, file: &Candidate, now_ms: i64) -> bool {
+        let settled_ms = i64::try_from(SETTLED.as_millis()).unwrap_or(0);
+        if file.modified_ms <= now_ms - settled_ms {
+            self.resting.remove(&file.path);
+            return true;
+        }
+        let now = Instant::now();
+        let as_it_is = (file.size, file.modified_ms);
+        match self.resting.get(&file.path) {
+            Some((size, modified_ms, since)) if (*size, *modified_ms) == as_it_is => {
+                since.elapsed() >= SETTLED
+            }
+            _ => {
+                let seen = (file.size, file.modified_ms, now);
+                self.resting.insert(file.path.clone(), seen);
+                false
+            }
+        }
+    }
+}
+
 impl Folder {
-    /// The folder of `source` in its store; buffers go to `scratch`, or the system's folder.
-    pub fn new(
-        source: Source,
-        store: Arc<dyn ObjectStore>,
-        scratch: Option<tempfile::TempDir>,
-    ) -> Self {
-        Self { source, store, scratch: scratch.map(Arc::new) }
+    /// The folder of `source` in its place; buffers go to `scratch`, or the system's folder.
+    pub fn new(source: Source, place: Place, scratch: Option<tempfile::TempDir>) -> Self {
+        Self { source, place, scratch: scratch.map(Arc::new) }
     }
 
     /// A file for bytes that must be read from both ends; it goes when it is closed.
@@ -104,16 +139,36 @@ impl Folder {
 
     /// Looks for new files and for files that have grown.
     ///
-    /// With `settled_before_ms`, files that changed later are left for the next look.
-    ///
     /// # Errors
-    /// A file was replaced by other content, or the folder cannot be read.
-    pub async fn look(&self, log: &mut Log, settled_before_ms: Option<i64>) -> Result<Found> {
+    /// The folder cannot be read.
+    pub async fn look(
+        &self,
+        log: &mut Log,
+        watch: &mut Watch,
+        glance: &Glance<'_>,
+    ) -> Result<Found> {
         let mut found = Found::default();
-        let candidates = self.candidates(log, settled_before_ms, &mut found).await?;
-        for (path, size, modified_ms) in candidates {
-            let range = self.range(log, &path, size, modified_ms, &mut found.remarks).await?;
-            found.ranges.extend(range);
+        let mut candidates = self.candidates(log, &mut found).await?;
+        if glance.following {
+            watch.resting.retain(|path, _| {
+                candidates.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
+            });
+            candidates.retain(|file| watch.has_rested(file, glance.now_ms));
+        }
+        for file in candidates {
+            match self.range(log, &file, glance.reader).await {
+                Ok(range) => found.ranges.extend(range),
+                Err(Unread::Gone) => {}
+                Err(Unread::Denied) => found.remarks.push(format!(
+                    "{}: left out, this user may not read it: give permission",
+                    self.place(&file.path)
+                )),
+                // What was replaced must be looked at; the others are read all the same.
+                Err(Unread::Failed(error)) if error.kind() == crate::error::Kind::Data => {
+                    found.replaced.push(error);
+                }
+                Err(Unread::Failed(error)) => return Err(error.at(self.place(&file.path))),
+            }
         }
         Ok(found)
     }
@@ -123,45 +178,52 @@ impl Folder {
     /// # Errors
     /// The folder or the log cannot be read.
     pub async fn waiting(&self, log: &mut Log) -> Result<usize> {
-        let candidates = self.candidates(log, None, &mut Found::default()).await?;
+        let candidates = self.candidates(log, &mut Found::default()).await?;
         let read = |path: &str| log.range(path).map_or(0, |range| range.end);
-        Ok(candidates.iter().filter(|(path, size, _)| *size > read(path)).count())
+        Ok(candidates.iter().filter(|file| file.size > read(&file.path)).count())
     }
 
-    /// The files that are new or have changed, with size and time, in the order of their paths;
-    /// the log has looked them up.
-    async fn candidates(
-        &self,
-        log: &mut Log,
-        settled_before_ms: Option<i64>,
-        found: &mut Found,
-    ) -> Result<Vec<(String, u64, i64)>> {
+    /// The files that are new or have changed, in the order of their paths; the log has looked
+    /// them up.
+    async fn candidates(&self, log: &mut Log, found: &mut Found) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
-        let mut n_files = 0;
-        let mut listing = self.store.list(None);
-        while let Some(file) =
-            listing.try_next().await.map_err(|cause| self.failed("list", &cause))?
-        {
-            let path = file.location.to_string();
-            n_files += 1;
-            let modified_ms = file.last_modified.timestamp_millis();
-            if unfinished(&path) || settled_before_ms.is_some_and(|before| modified_ms > before) {
-                continue;
-            }
-            if format_of(&path).is_none() {
-                found.remarks.push(format!(
-                    "{}: left out, not .ndjson, .jsonl, .json, .csv or .parquet (.gz, .zst)",
-                    self.place(&path)
-                ));
-                continue;
-            }
-            if log.seen().known(&path, file.size, modified_ms) != Known::Unchanged {
-                candidates.push((path, file.size, modified_ms));
+        let mut left_out = LeftOut::default();
+        let mut n_entries = 0;
+        let mut listing = self.place.list();
+        while let Some(entries) = listing.recv().await {
+            for entry in entries.map_err(|error| error.at(&self.source))? {
+                n_entries += 1;
+                let (path, size, modified_ms) = match entry {
+                    Entry::File { path, size, modified_ms } => (path, size, modified_ms),
+                    Entry::LeftOut { shown, why } => {
+                        left_out.one(shown, why);
+                        continue;
+                    }
+                };
+                match name_of(&path) {
+                    Name::Ours => {
+                        if log.seen().known(&path, size, modified_ms) != Known::Unchanged {
+                            candidates.push(Candidate { path, size, modified_ms });
+                        }
+                    }
+                    Name::Unfinished => left_out.unfinished(&path),
+                    Name::TableLog(table) => {
+                        left_out.tables.insert(table.to_owned());
+                    }
+                    Name::Beside => {}
+                    Name::Foreign => left_out.one(
+                        path,
+                        "left out, not .ndjson, .jsonl, .json, .csv or .parquet (.gz, .zst)",
+                    ),
+                }
             }
         }
-        found.is_empty = n_files == 0;
+        found.is_empty = n_entries == 0;
+        let in_table = |path: &str| left_out.tables.iter().any(|table| path.starts_with(table));
+        candidates.retain(|file| !in_table(&file.path));
         candidates.sort();
-        log.look_up(candidates.iter().map(|(path, ..)| path.as_str())).await?;
+        left_out.tell(self, &mut found.remarks);
+        log.look_up(candidates.iter().map(|file| file.path.as_str())).await?;
         Ok(candidates)
     }
 
@@ -169,146 +231,122 @@ impl Folder {
     async fn range(
         &self,
         log: &Log,
-        path: &str,
-        size: u64,
-        modified_ms: i64,
-        remarks: &mut Vec<String>,
-    ) -> Result<Option<Range>> {
+        file: &Candidate,
+        reader: &Reader,
+    ) -> Result<Option<Range>, Unread> {
+        let (path, size) = (file.path.as_str(), file.size);
         let before = log.range(path);
         let start = before.map_or(0, |range| range.end);
         if let Some(before) = before {
             let same = size >= before.end && self.mark(path, before.end).await? == before.mark;
             if !same {
-                return Err(Error::data(format!("{} was read, and now has other content", self.place(path)))
-                    .hint("put the new content into a file with a new name, and the old file back or away"));
+                return Err(Unread::Failed(Error::data(format!("{} was read, and now has other content", self.place(path)))
+                    .hint("put the new content into a file with a new name, and the old file back or away")));
             }
+        }
+        if size <= start {
+            return Ok(None);
         }
         let (format, packing) = format_of(path).unwrap_or((Format::Json, Packing::Plain));
-        if format == Format::Csv && packing == Packing::Plain && start > 0 && size > start {
-            let edge = self.bytes(path, start - 1..start + 1).await?;
-            if !edge.contains(&b'\n') && !edge.contains(&b'\r') {
-                return Err(Error::data(format!(
-                    "{} was read while its last row was still being written",
-                    self.place(path)
-                ))
-                .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed"));
-            }
-        }
-        let end = match (format, packing) {
-            (Format::Json, Packing::Plain) => self.whole_lines(path, start, size).await?,
-            (Format::Parquet, _) if start > 0 && size > start => {
-                return Err(Error::data(format!(
+        if start > 0 && format == Format::Parquet {
+            return Err(Unread::Failed(
+                Error::data(format!(
                     "{} was read, and has changed: a Parquet file cannot grow",
                     self.place(path)
                 ))
-                .hint("write new rows into a file with a new name"));
-            }
-            _ => size,
-        };
-        if end < size {
-            remarks.push(format!(
-                "{}: the last {} bytes are no whole line yet, and wait",
-                self.place(path),
-                size - end
+                .hint("write new rows into a file with a new name"),
             ));
         }
-        if end <= start {
-            return Ok(None);
-        }
-        Ok(Some(Range {
+        let range = Range {
             path: path.to_owned(),
             start,
-            end,
+            end: size,
             size,
-            modified_ms,
-            mark: self.mark(path, end).await?,
-        }))
-    }
-
-    /// The end of the last line: a line without its newline counts if it is a whole JSON object.
-    async fn whole_lines(&self, path: &str, start: u64, size: u64) -> Result<u64> {
-        let mut tail = 64 << 10;
-        loop {
-            let from = size.saturating_sub(tail).max(start);
-            let bytes = self.bytes(path, from..size).await?;
-            if let Some(newline) = memchr::memrchr(b'\n', &bytes) {
-                let rest = &bytes[newline + 1..];
-                return Ok(if is_object(rest) || blank(rest) {
-                    size
-                } else {
-                    from + newline as u64 + 1
-                });
-            }
-            if from == start {
-                return Ok(if is_object(&bytes) || blank(&bytes) { size } else { start });
-            }
-            tail *= 4;
+            modified_ms: file.modified_ms,
+            mark: self.mark(path, size).await?,
+        };
+        let may_cut = start > 0 && format == Format::Csv;
+        if may_cut && self.cuts_a_row(reader, &range, packing).await? {
+            return Err(Unread::Failed(Error::data(format!(
+                "{} was read while its last row was still being written",
+                self.place(path)
+            ))
+            .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed")));
         }
+        Ok(Some(range))
     }
 
-    async fn mark(&self, path: &str, end: u64) -> Result<String> {
-        let first = self.bytes(path, 0..end.min(MARK_BYTES)).await?;
-        let last = self.bytes(path, end.saturating_sub(MARK_BYTES)..end).await?;
+    async fn mark(&self, path: &str, end: u64) -> Result<String, Unread> {
+        let first = self.place.bytes(path, 0..end.min(MARK_BYTES)).await?;
+        let last = self.place.bytes(path, end.saturating_sub(MARK_BYTES)..end).await?;
         Ok(mark(&first, &last))
-    }
-
-    /// Some bytes of a file.
-    async fn bytes(&self, path: &str, range: std::ops::Range<u64>) -> Result<bytes::Bytes> {
-        if range.is_empty() {
-            return Ok(bytes::Bytes::new());
-        }
-        let location = Path::parse(path).map_err(|cause| {
-            Error::data(format!("{}: no path", self.place(path))).caused_by(cause)
-        })?;
-        self.store.get_range(&location, range).await.map_err(|cause| match cause {
-            object_store::Error::NotFound { .. } => {
-                Error::data(format!("{} is gone", self.place(path)))
-            }
-            cause => self.failed(path, &cause),
-        })
     }
 
     /// A file's name for messages and `_source_file`: below the landing place.
     pub fn place(&self, path: &str) -> String {
         format!("{}/{path}", self.source.name)
     }
+}
 
-    fn failed(&self, what: &str, cause: &object_store::Error) -> Error {
-        let error = Error::retry(format!(
-            "cannot read {} in the landing folder: {cause}",
-            self.place(what)
-        ));
-        if cause.to_string().contains("ermission denied") {
-            return error.hint("give this user permission to read it, then run again");
+/// What a look does not read.
+#[derive(Debug, Default)]
+struct LeftOut {
+    /// Reason → entries.
+    by_reason: BTreeMap<&'static str, Vec<String>>,
+    n: usize,
+    unfinished: BTreeSet<String>,
+    n_unfinished: usize,
+    /// Folders that are tables, each with a slash behind it; empty for the landing folder itself.
+    tables: BTreeSet<String>,
+}
+
+impl LeftOut {
+    fn one(&mut self, shown: String, why: &'static str) {
+        self.n += 1;
+        if self.n <= TOLD_MAX {
+            self.by_reason.entry(why).or_default().push(shown);
         }
-        error
     }
-}
 
-fn is_object(line: &[u8]) -> bool {
-    let start = line.iter().find(|byte| !byte.is_ascii_whitespace());
-    start == Some(&b'{') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
-}
-
-fn blank(line: &[u8]) -> bool {
-    line.iter().all(u8::is_ascii_whitespace)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_say_what_a_file_is() {
-        assert_eq!(format_of("a/b.ndjson"), Some((Format::Json, Packing::Plain)));
-        assert_eq!(format_of("b.csv.gz"), Some((Format::Csv, Packing::Gzip)));
-        assert_eq!(format_of("b.parquet"), Some((Format::Parquet, Packing::Plain)));
-        assert_eq!(format_of("b.jsonl.zst"), Some((Format::Json, Packing::Zstd)));
-        assert_eq!(format_of("readme.txt"), None);
-        assert_eq!(format_of("noending"), None);
-        for name in [".a.json", "_a.json", "a.json.tmp", "a.json.part", "_x/a.json"] {
-            assert!(unfinished(name), "{name}");
+    fn unfinished(&mut self, path: &str) {
+        self.n_unfinished += 1;
+        if self.unfinished.len() < TOLD_MAX {
+            self.unfinished.insert(path.to_owned());
         }
-        assert!(!unfinished("a_b/c.json"));
+    }
+
+    fn tell(&self, folder: &Folder, remarks: &mut Vec<String>) {
+        let shown = |path: &str| folder.place(path).trim_end_matches('/').to_owned();
+        for (why, entries) in &self.by_reason {
+            let why = why.strip_prefix("left out, ").unwrap_or(why);
+            remarks.extend(entries.iter().map(|path| format!("{}: left out, {why}", shown(path))));
+        }
+        if self.n > TOLD_MAX {
+            remarks.push(format!("{}: {} more are left out", folder.source, self.n - TOLD_MAX));
+        }
+        for table in &self.tables {
+            remarks.push(format!(
+                "{}: left out, it is a table, whose files may be removed or replaced: land plain files, or name the table as an input of a model",
+                shown(table)
+            ));
+        }
+        let is_in_table =
+            |path: &&String| self.tables.iter().any(|table| path.starts_with(table.as_str()));
+        let names: Vec<String> = self
+            .unfinished
+            .iter()
+            .filter(|path| !is_in_table(path))
+            .map(|path| shown(path))
+            .collect();
+        if let [first, rest @ ..] = names.as_slice() {
+            let and = match self.n_unfinished.max(names.len()) - 1 {
+                0 => String::new(),
+                _ if rest.len() == 1 => format!(" and {}", rest[0]),
+                n => format!(" and {n} more"),
+            };
+            remarks.push(format!(
+                "{first}{and}: left out as unfinished, since names begin with . or _, or end in .tmp or .part: rename what is whole"
+            ));
+        }
     }
 }

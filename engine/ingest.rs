@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::{Contract, Source, SourceKind, TableName};
 use crate::error::{Error, Result};
+use crate::folder::Watch;
 use crate::mistake::{Mistake, to_error};
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine;
@@ -43,9 +44,10 @@ pub struct Look {
     pub accept_loss: Vec<String>,
 }
 
-/// What a run that goes on keeps open between two looks: for each table and topic, a connection.
+/// What a run that goes on keeps between two looks: for each table and topic a connection, for each
+/// table and folder what was told of it.
 #[derive(Debug, Default)]
-pub struct Feeds(HashMap<(TableName, String), Feed>);
+pub struct Feeds(HashMap<(TableName, String), Feed>, HashMap<(TableName, String), Watch>);
 
 impl Feeds {
     /// Whether there is a topic of which no broker has said anything yet.
@@ -91,7 +93,9 @@ pub async fn ingest(
     for source in &contract.sources {
         let read = match source.kind {
             SourceKind::Folder => {
-                let read = folder::ingest_folder(&job, source, look, &mut total).await;
+                let watch =
+                    feeds.1.entry((contract.name.clone(), source.name.clone())).or_default();
+                let read = folder::ingest_folder(&job, source, look, watch, &mut total).await;
                 failures.hold(world, read)?
             }
             SourceKind::Kafka => {

@@ -98,6 +98,15 @@ impl Intake {
                 }
                 self.flush(origin, bytes)
             }
+            Body::Refused { bytes, records } => {
+                for (record, reject) in records {
+                    if !decided.holds(origin, record) {
+                        let Reject { class, message } = reject.clone();
+                        self.reject(origin, record, bytes, class, message);
+                    }
+                }
+                Ok(())
+            }
             Body::Records { bytes, records } => {
                 for record in records {
                     self.record(origin, bytes, record.clone(), decided)?;

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
+use crate::folder::Place;
 use crate::settings::{Settings, without_user};
 use crate::table::{StoreOptions, Table, may_pass, open_store, storage_error};
 
@@ -142,8 +143,8 @@ impl Lake {
         }
     }
 
-    /// The store of a folder below the landing place; `None` if there is no such folder.
-    pub fn landing_store(&self, folder: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
+    /// A folder below the landing place, to list and to read; `None` if there is no such folder.
+    pub fn landing_place(&self, folder: &str) -> Result<Option<Place>> {
         let url = join(&self.landing, &format!("{folder}/"))?;
         if self.root.as_str().starts_with(url.as_str())
             || url.as_str().starts_with(join(&self.root, "_lake/")?.as_str())
@@ -158,7 +159,13 @@ impl Lake {
         if Self::missing_folder(&url) {
             return Ok(None);
         }
-        open_store(&url, &self.options).map(Some)
+        match (self.landing.to_file_path(), url.to_file_path()) {
+            (Ok(landing), Ok(folder)) => Ok(Some(Place::local(&landing, folder))),
+            _ => {
+                let store = open_store(&url, &self.options)?;
+                Ok(Some(Place::Remote(store, url)))
+            }
+        }
     }
 
     /// Where a landing folder is, for messages.

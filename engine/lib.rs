@@ -6,6 +6,7 @@
 // base
 pub mod clock;
 pub mod error;
+pub mod guard;
 pub mod mistake;
 pub mod printable;
 pub mod settings;

@@ -4,7 +4,6 @@
 //! beyond its type) is broken by that row alone. Nothing that is said of it repeats a value.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -14,6 +13,7 @@ use datafusion::physical_plan::PhysicalExpr;
 
 use crate::contract::{Check, Contract, OnViolation, Type, Violation, quoted};
 use crate::error::{Error, Result};
+use crate::guard::guarded;
 use crate::mistake::Mistake;
 use crate::query::{Query, explain};
 
@@ -237,11 +237,9 @@ fn judge(
     let n_rows = rows.num_rows();
     // Some functions panic where they should fail, as `lpad` does for a length beyond memory. They
     // hold nothing that a panic could leave half done.
-    let holds = catch_unwind(AssertUnwindSafe(|| {
-        expression.evaluate(rows).and_then(|value| value.into_array(n_rows))
-    }));
+    let holds = guarded(|| expression.evaluate(rows).and_then(|value| value.into_array(n_rows)));
     // The cause would say the value.
-    let Ok(Ok(holds)) = holds else { return false };
+    let Some(Ok(holds)) = holds else { return false };
     let holds = holds.as_boolean();
     if holds.false_count() > 0 {
         let is_false = |row: &usize| holds.is_valid(*row) && !holds.value(*row);

@@ -220,7 +220,7 @@ impl Survey<'_> {
     /// How many files are in no batch up to `last`; `None` if that cannot be told.
     async fn files(&self, table: &TableName, source: &Source, last: i64) -> Result<Option<i64>> {
         let lake = &self.world.lake;
-        let Some(store) = lake.landing_store(&source.name)? else {
+        let Some(place) = lake.landing_place(&source.name)? else {
             let place = lake.landing_url(&source.name);
             self.world.remark(format!("{table}: no folder {place} yet"));
             return Ok(None);
@@ -237,7 +237,7 @@ impl Survey<'_> {
         // Batches that were written ahead, by a run that is at work or was killed.
         let ahead = (last + 1..=listed).filter_map(|number| log.batch(number));
         let n_ahead: usize = ahead.map(|batch| batch.ranges.len()).sum();
-        let n_new = Folder::new(source.clone(), store, None).waiting(&mut log).await?;
+        let n_new = Folder::new(source.clone(), place, None).waiting(&mut log).await?;
         Ok(i64::try_from(n_ahead + n_new).ok())
     }
 

@@ -114,7 +114,7 @@ fn landing(lake: &Lake, folder: &std::path::Path) -> Result<String> {
     for source in project.sourced().flat_map(|contract| &contract.sources) {
         if source.kind == SourceKind::Folder {
             let there =
-                if lake.landing_store(&source.name)?.is_some() { "there" } else { "not there yet" };
+                if lake.landing_place(&source.name)?.is_some() { "there" } else { "not there yet" };
             found.push(format!("{} ({there})", lake.landing_url(&source.name)));
         }
     }

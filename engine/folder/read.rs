@@ -1,26 +1,23 @@
-//! Reads the files of a batch and cuts them into chunks of whole JSON records.
+//! Reads the files of a batch and cuts them into chunks of whole records.
+//!
+//! A batch is read exactly as it was listed: a file that is another one now is not taken for it.
+//! What cannot be read is decided, too, or it would stop the table for ever.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::csv_line::{csv_columns, csv_line};
-use super::parquet_rows::plain;
 use bytes::Bytes;
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc;
 
-use super::{Folder, Format, Packing, format_of};
-use crate::batchlog::{Batch, Range};
+use super::cut::Cutter;
+use super::pipe::{FETCH_BYTES, Pipe, through, unpacked};
+use super::place::Unread;
+use super::{Folder, Format, Packing, csv, format_of, json, parquet};
+use crate::batchlog::{Batch, MARK_BYTES, Range, mark};
 use crate::chunk::{Chunk, Origin};
-use crate::contract::TypedField;
+use crate::contract::{Contract, TypedField};
 use crate::error::{Error, Kind, Result};
-
-/// Bytes fetched from the store at once.
-const FETCH_BYTES: u64 = 4 << 20;
-/// A chunk is cut at the first line's end behind this many bytes.
-const CHUNK_BYTES: usize = 1 << 20;
-/// A record above this size is not read: it would not fit in memory many times.
-const RECORD_BYTES_MAX: usize = 16 << 20;
+use crate::guard::guarded;
 
 const LAND_AGAIN: &str = "land it again under a new name";
 
@@ -29,359 +26,279 @@ const LAND_AGAIN: &str = "land it again under a new name";
 pub struct Reader {
     folder: Folder,
     fields: Arc<[TypedField]>,
+    /// Bytes of a record at most.
+    limit: usize,
+}
+
+/// How the reading of a file ended.
+struct Ended {
+    cutter: Cutter,
+    result: Result<()>,
+    /// What is not read, for people.
+    remark: Option<String>,
+}
+
+/// Where the reading of a file that has grown goes on.
+#[derive(Clone, Copy, Debug, Default)]
+enum Before {
+    #[default]
+    Nothing,
+    Json(json::Place),
+    Csv(csv::Place),
 }
 
 impl Reader {
-    /// A reader of `folder`; the fields say which values of a CSV row are numbers.
-    pub fn new(folder: Folder, fields: Vec<TypedField>) -> Self {
-        Self { folder, fields: fields.into() }
+    /// A reader of `folder` for the records of a contract, of which none is longer than `limit`.
+    pub fn new(folder: Folder, contract: &Contract, limit: usize) -> Self {
+        let fields = contract.columns.iter().map(|column| column.field.clone()).collect();
+        Self { folder, fields, limit }
     }
 
-    /// Sends the chunks of a batch, in its order; ends early if nobody listens any more.
-    pub async fn read(&self, batch: &Batch, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
+    /// Sends the chunks of a batch, in its order; ends early if nobody listens any more. Returns
+    /// remarks on what is not whole yet.
+    ///
+    /// # Errors
+    /// What may pass. What does not is decided: a chunk says so.
+    pub async fn read(&self, batch: &Batch, chunks: &mpsc::Sender<Chunk>) -> Result<Vec<String>> {
+        let mut remarks = Vec::new();
         for range in &batch.ranges {
             if chunks.is_closed() {
-                return Ok(());
+                break;
             }
-            match self.read_range(range, chunks).await {
+            let place = self.folder.place(&range.path);
+            let lost = |_: Unread| {
+                Error::data(format!("the file was listed in batch {}, and is gone or another one since: the records that it held then are lost", batch.number))
+                    .hint("if they are still somewhere, land them under a new name")
+            };
+            let read = match self.first(range).await {
+                Ok(first) => self.read_range(range, first, chunks, &lost).await,
+                Err(Unread::Failed(error)) => Err(error),
+                Err(Unread::Denied) => Err(Error::retry("this user may not read the file")
+                    .hint("give permission, then run again")),
                 // It was there when the batch was written: what is gone is decided as well.
-                Err(error) if error.kind() == Kind::Data => self.gone(range, &error, chunks).await,
-                other => other?,
-            }
+                Err(gone) => {
+                    let fault = self.cutter(range, None).fault(&lost(gone));
+                    // Nobody listens any more only if the run has failed already.
+                    let _ = chunks.send(fault).await;
+                    Ok(None)
+                }
+            };
+            let remark = read.map_err(|error| error.at(&place))?;
+            remarks.extend(remark.map(|remark| format!("{place}: {remark}")));
         }
-        Ok(())
+        Ok(remarks)
     }
 
-    async fn gone(&self, range: &Range, error: &Error, chunks: &mpsc::Sender<Chunk>) {
+    /// The first bytes of a file, if it is the one that was listed.
+    async fn first(&self, range: &Range) -> Result<Bytes, Unread> {
+        let end = range.end.min(FETCH_BYTES);
+        let first = self.folder.place.bytes(&range.path, 0..end).await?;
+        let from = range.end.saturating_sub(MARK_BYTES);
+        let last = if range.end <= FETCH_BYTES {
+            first.slice(usize::try_from(from).unwrap_or(0)..)
+        } else {
+            self.folder.place.bytes(&range.path, from..range.end).await?
+        };
+        let start = usize::try_from(range.end.min(MARK_BYTES)).unwrap_or(0);
+        if mark(&first[..start], &last) == range.mark { Ok(first) } else { Err(Unread::Gone) }
+    }
+
+    fn cutter(&self, range: &Range, chunks: Option<mpsc::Sender<Chunk>>) -> Cutter {
         let origin = Origin::file(&self.folder.place(&range.path), range.modified_ms);
-        // Nobody listens any more only if the run has failed already.
-        let _ = chunks.send(Chunk::fault(origin, 0, cause_of(error))).await;
+        Cutter::new(origin, self.limit, chunks)
     }
 
-    async fn read_range(&self, range: &Range, chunks: &mpsc::Sender<Chunk>) -> Result<()> {
+    async fn read_range(
+        &self,
+        range: &Range,
+        first: Bytes,
+        chunks: &mpsc::Sender<Chunk>,
+        lost: &impl Fn(Unread) -> Error,
+    ) -> Result<Option<String>> {
         let (format, packing) = format_of(&range.path).unwrap_or((Format::Json, Packing::Plain));
         // What earlier batches took is counted, not decoded: `_offset` numbers a file's records.
         let before = match range.start {
-            0 => Before::default(),
-            _ => self.before(range, format, packing).await?,
+            0 => Before::Nothing,
+            start => self.before(range, start, format, packing).await?.0,
         };
-        let (from, before) = match (format, packing) {
-            (Format::Json, Packing::Plain) => (range.start, Before { bytes: 0, ..before }),
-            _ => (0, before),
+        let (from, before) = match (before, packing) {
+            // The place is one of the file itself: there it goes on.
+            (Before::Json(place), Packing::Plain) => (place.bytes, Before::Json(place.behind())),
+            (before, _) => (0, before),
         };
-        let mut cutter = Cutter {
-            folder: self.folder.clone(),
-            origin: Origin::file(&self.folder.place(&range.path), range.modified_ms),
-            next_record: before.records,
-            chunks: chunks.clone(),
-        };
-        let place = self.folder.place(&range.path);
-        let fields = Arc::clone(&self.fields);
-        self.through(&range.path, from..range.end, move |bytes| {
-            let result = match format {
-                Format::Parquet => cutter.parquet(bytes, packing),
-                Format::Csv => cutter.csv(bytes, packing, &fields),
-                Format::Json => cutter.json(bytes, packing, before.bytes),
+        let first = if from == 0 { first } else { Bytes::new() };
+        let cutter = self.cutter(range, Some(chunks.clone()));
+        let (folder, fields) = (self.folder.clone(), Arc::clone(&self.fields));
+        let work = move |pipe| {
+            let mut cutter = cutter;
+            let read = guarded(|| match format {
+                Format::Parquet => {
+                    parquet::parquet(&mut cutter, pipe, packing, &folder, &fields).map(|()| None)
+                }
+                Format::Csv => csv_text(&mut cutter, pipe, packing, before, &fields),
+                Format::Json => json_text(&mut cutter, pipe, packing, before),
+            });
+            // A reader of a library that gives up at a damaged file must not end the run.
+            let read = read.unwrap_or_else(|| {
+                Err(Error::data("the file is damaged: its reader gave up").hint(LAND_AGAIN))
+            });
+            cutter.flush();
+            let (remark, result) = match read {
+                Ok(remark) => (remark, Ok(())),
+                Err(error) => (None, Err(error)),
             };
-            match result {
-                Err(error) if error.kind() == Kind::Data => {
-                    cutter.fault(&error);
-                    Ok(())
-                }
-                other => other.map_err(|error| error.at(&place)),
+            Ended { cutter, result, remark }
+        };
+        let place = &self.folder.place;
+        let (ended, unread) = through(place, &range.path, from..range.end, first, work).await?;
+        let Ended { cutter, result, remark } = ended;
+        let fault = match (unread, result) {
+            (Some(Unread::Failed(error)), _) => return Err(error),
+            (Some(Unread::Denied), _) => {
+                return Err(Error::retry("this user may not read the file any more"));
             }
-        })
-        .await
-    }
-
-    /// What earlier batches took of a file: the text of the stored bytes before `range.start`.
-    async fn before(&self, range: &Range, format: Format, packing: Packing) -> Result<Before> {
-        let (sender, mut receiver) = mpsc::channel::<Before>(1);
-        let counting = self.through(&range.path, 0..range.start, move |bytes| {
-            let before = match format {
-                // A row that could not be read was the last that the earlier batch saw.
-                Format::Csv => {
-                    let rows = csv_reader(bytes, packing).into_byte_records();
-                    let records = rows.take_while(std::result::Result::is_ok).count() as u64;
-                    Before { bytes: 0, records }
-                }
-                _ => whole_lines(unpacked(bytes, packing)),
-            };
-            // The receiver waits below; it is gone only if the run is.
-            let _ = sender.blocking_send(before);
-            Ok(())
-        });
-        let (counted, before) = tokio::join!(counting, receiver.recv());
-        counted?;
-        Ok(before.unwrap_or_default())
-    }
-
-    /// Feeds bytes of a file to `work`, which runs on a thread of its own.
-    async fn through<F>(&self, path: &str, range: std::ops::Range<u64>, work: F) -> Result<()>
-    where
-        F: FnOnce(Pipe) -> Result<()> + Send + 'static,
-    {
-        let (sender, receiver) = mpsc::channel(2);
-        let worker =
-            tokio::task::spawn_blocking(move || work(Pipe { receiver, rest: Bytes::new() }));
-        let mut at = range.start;
-        let mut fetched = Ok(());
-        while at < range.end {
-            let end = range.end.min(at + FETCH_BYTES);
-            match self.folder.bytes(path, at..end).await {
-                Ok(bytes) => {
-                    if sender.send(bytes).await.is_err() {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    fetched = Err(error);
-                    break;
-                }
-            }
-            at = end;
-        }
-        drop(sender);
-        let result =
-            worker.await.map_err(|cause| Error::internal("a reader broke").caused_by(cause))?;
-        fetched.and(result)
-    }
-}
-
-/// What earlier batches took of a file.
-#[derive(Clone, Copy, Debug, Default)]
-struct Before {
-    /// Bytes of its text, unpacked.
-    bytes: u64,
-    records: u64,
-}
-
-/// Bytes from the fetching task, as a blocking reader.
-#[derive(Debug)]
-struct Pipe {
-    receiver: mpsc::Receiver<Bytes>,
-    rest: Bytes,
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.rest.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(bytes) => self.rest = bytes,
-                None => return Ok(0),
-            }
-        }
-        let n = buffer.len().min(self.rest.len());
-        buffer[..n].copy_from_slice(&self.rest.split_to(n));
-        Ok(n)
-    }
-}
-
-fn unpacked(bytes: Pipe, packing: Packing) -> Box<dyn Read> {
-    match packing {
-        Packing::Plain => Box::new(bytes),
-        Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        Packing::Zstd => match zstd::Decoder::new(bytes) {
-            Ok(decoder) => Box::new(decoder),
-            Err(cause) => Box::new(Broken(Some(cause))),
-        },
-    }
-}
-
-/// A reader that could not be made: its error shows when it is read.
-struct Broken(Option<io::Error>);
-
-impl Read for Broken {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
-    }
-}
-
-fn csv_reader(bytes: Pipe, packing: Packing) -> csv::Reader<Box<dyn Read>> {
-    csv::ReaderBuilder::new().flexible(true).from_reader(unpacked(bytes, packing))
-}
-
-/// What a run takes of a text that ends here: all of it, or up to the last line before a fault.
-fn whole_lines(mut text: Box<dyn Read>) -> Before {
-    let mut buffer = vec![0; 1 << 16];
-    let (mut read, mut lines) = (0, Before::default());
-    loop {
-        match text.read(&mut buffer) {
-            Ok(0) => return Before { bytes: read, ..lines },
-            Ok(n) => {
-                lines.records += memchr::memchr_iter(b'\n', &buffer[..n]).count() as u64;
-                if let Some(at) = memchr::memrchr(b'\n', &buffer[..n]) {
-                    lines.bytes = read + at as u64 + 1;
-                }
-                read += n as u64;
-            }
-            Err(_) => return lines,
-        }
-    }
-}
-
-/// Cuts one file into chunks.
-struct Cutter {
-    folder: Folder,
-    origin: Origin,
-    next_record: u64,
-    chunks: mpsc::Sender<Chunk>,
-}
-
-impl Cutter {
-    /// Sends lines on; `false` if nobody listens any more.
-    fn send(&mut self, lines: Vec<u8>) -> bool {
-        let n = memchr::memchr_iter(b'\n', &lines).count() as u64;
-        let chunk = Chunk::lines(self.origin.clone(), self.position(), lines);
-        self.next_record += n;
-        self.chunks.blocking_send(chunk).is_ok()
-    }
-
-    fn position(&self) -> i64 {
-        i64::try_from(self.next_record).unwrap_or(i64::MAX)
-    }
-
-    /// Tells that the rest of the file cannot be read.
-    fn fault(&mut self, error: &Error) {
-        let chunk = Chunk::fault(self.origin.clone(), self.position(), cause_of(error));
+            (Some(gone), _) => lost(gone),
+            (None, Err(error)) if error.kind() == Kind::Data => error,
+            (None, Err(error)) => return Err(error),
+            (None, Ok(())) => return Ok(remark),
+        };
         // Nobody listens any more only if the run has failed already.
-        let _ = self.chunks.blocking_send(chunk);
+        let _ = chunks.send(cutter.fault(&fault)).await;
+        Ok(None)
     }
 
-    fn json(&mut self, bytes: Pipe, packing: Packing, skip: u64) -> Result<()> {
-        let mut text = unpacked(bytes, packing);
-        io::copy(&mut text.by_ref().take(skip), &mut io::sink())
-            .map_err(|cause| damaged(packing, cause))?;
-        let mut at_start = skip == 0 && self.next_record == 0;
-        let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK_BYTES + (CHUNK_BYTES >> 2));
-        let mut in_long_record = false;
-        loop {
-            let start = buffer.len();
-            buffer.resize(start + CHUNK_BYTES, 0);
-            let (read, fault) = fill(text.as_mut(), &mut buffer[start..]);
-            buffer.truncate(start + read);
-            let ended = read < CHUNK_BYTES && fault.is_none();
-            if std::mem::take(&mut at_start) && buffer.starts_with(b"\xef\xbb\xbf") {
-                buffer.drain(..3);
-            }
-            if in_long_record {
-                in_long_record = !self.skip_long_record(&mut buffer);
-            }
-            let whole = memchr::memrchr(b'\n', &buffer).map_or(0, |at| at + 1);
-            let rest = buffer.split_off(if ended { buffer.len() } else { whole });
-            let lines = std::mem::replace(&mut buffer, rest);
-            if !lines.is_empty() && !self.send(lines) {
-                return Ok(());
-            }
-            if let Some(cause) = fault {
-                return Err(damaged(packing, cause));
-            }
-            if ended {
-                return Ok(());
-            }
-            if buffer.len() > RECORD_BYTES_MAX {
-                self.fault(&Error::data(format!(
-                    "the record is longer than {} MiB",
-                    RECORD_BYTES_MAX >> 20
-                )));
-                buffer.clear();
-                in_long_record = true;
-            }
-            buffer.reserve(CHUNK_BYTES);
-        }
-    }
-
-    /// Drops the rest of a record that is too long; whether it ends in the buffer.
-    fn skip_long_record(&mut self, buffer: &mut Vec<u8>) -> bool {
-        let Some(at) = memchr::memchr(b'\n', buffer) else {
-            buffer.clear();
-            return false;
-        };
-        buffer.drain(..=at);
-        self.next_record += 1;
-        true
-    }
-
-    fn csv(&mut self, bytes: Pipe, packing: Packing, fields: &[TypedField]) -> Result<()> {
-        let mut reader = csv_reader(bytes, packing);
-        let broken = |cause: csv::Error| {
-            Error::data("the CSV cannot be read").hint(LAND_AGAIN).caused_by(cause)
-        };
-        let columns = csv_columns(reader.byte_headers().map_err(broken)?, fields)?;
-        let mut lines = Vec::new();
-        let mut record = csv::ByteRecord::new();
-        let mut to_skip = self.next_record;
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(true) if to_skip > 0 => to_skip -= 1,
-                Ok(true) => csv_line(&columns, &record, &mut lines),
-                ended => {
-                    if !lines.is_empty() {
-                        self.send(lines);
-                    }
-                    return ended.map(drop).map_err(broken);
+    /// What earlier batches took of a file: of the stored bytes before `start`. And whether that
+    /// ended in a row of CSV that has no line's end.
+    async fn before(
+        &self,
+        range: &Range,
+        start: u64,
+        format: Format,
+        packing: Packing,
+    ) -> Result<(Before, bool)> {
+        let (mut cutter, fields) = (self.cutter(range, None), Arc::clone(&self.fields));
+        let count = move |pipe| {
+            let text = unpacked(pipe, packing);
+            match format {
+                Format::Json => {
+                    let may_grow = packing == Packing::Plain;
+                    let end = json::json(&mut cutter, text, json::Place::default(), may_grow);
+                    (Before::Json(end.place), false)
+                }
+                _ => {
+                    let mut text = text;
+                    let end = csv::csv(&mut cutter, &mut text, csv::Place::default(), &fields);
+                    let end = end.unwrap_or_default();
+                    (Before::Csv(end.place), end.is_open)
                 }
             }
-            if lines.len() >= CHUNK_BYTES && !self.send(std::mem::take(&mut lines)) {
-                return Ok(());
-            }
-        }
-    }
-
-    fn parquet(&mut self, mut bytes: Pipe, packing: Packing) -> Result<()> {
-        let failed = |cause: io::Error| Error::io("cannot buffer the Parquet file", cause);
-        if packing != Packing::Plain {
-            return Err(Error::data("a packed Parquet file cannot be read")
-                .hint("Parquet is packed inside: land it as .parquet"));
-        }
-        let mut file = self.folder.buffer().map_err(failed)?;
-        io::copy(&mut bytes, &mut file).map_err(failed)?;
-        let broken = |cause: Box<dyn std::error::Error + Send + Sync>| {
-            Error::data("the Parquet file cannot be read").hint(LAND_AGAIN).caused_by(cause)
         };
-        let batches = ParquetRecordBatchReaderBuilder::try_new(file)
-            .and_then(|builder| builder.with_batch_size(4096).build())
-            .map_err(|cause| broken(cause.into()))?;
-        for rows in batches {
-            let rows = rows.and_then(|rows| plain(&rows)).map_err(|cause| broken(cause.into()))?;
-            let mut writer = arrow_json::WriterBuilder::new()
-                .with_explicit_nulls(true)
-                .with_timestamp_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
-                .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
-                .build::<_, arrow_json::writer::LineDelimited>(Vec::new());
-            let written = writer.write(&rows).and_then(|()| writer.finish());
-            written.map_err(|cause| broken(cause.into()))?;
-            if !self.send(writer.into_inner()) {
-                break;
-            }
+        let place = &self.folder.place;
+        let (before, unread) = through(place, &range.path, 0..start, Bytes::new(), count).await?;
+        match unread {
+            None => Ok(before),
+            Some(Unread::Failed(error)) => Err(error),
+            Some(_) => Err(Error::retry("the file went away while it was read")),
         }
-        Ok(())
     }
 }
 
-/// An error and its causes in one line.
-fn cause_of(error: &Error) -> String {
-    error.report().trim_start_matches("error: ").replace("\n  ", ", ").replace("\nhint: ", "; ")
+impl Folder {
+    /// Whether what a file of CSV has grown by begins within the last row that was taken.
+    pub(super) async fn cuts_a_row(
+        &self,
+        reader: &Reader,
+        range: &Range,
+        packing: Packing,
+    ) -> Result<bool, Unread> {
+        let (path, start) = (&range.path, range.start);
+        if packing == Packing::Plain {
+            let edge = self.place.bytes(path, start - 1..start + 1).await?;
+            if edge.contains(&b'\n') || edge.contains(&b'\r') {
+                return Ok(false);
+            }
+        }
+        let before = reader.before(range, start, Format::Csv, packing).await;
+        let (Before::Csv(before), true) = before.map_err(Unread::Failed)? else { return Ok(false) };
+        let next = move |pipe| {
+            let mut text = unpacked(pipe, packing);
+            let _ = io::copy(&mut text.by_ref().take(before.bytes), &mut io::sink());
+            let mut next = [0];
+            text.read_exact(&mut next).is_ok_and(|()| !matches!(next[0], b'\n' | b'\r'))
+        };
+        let read = through(&self.place, path, 0..range.end, Bytes::new(), next).await;
+        match read.map_err(Unread::Failed)? {
+            (cuts, None) => Ok(cuts),
+            (_, Some(unread)) => Err(unread),
+        }
+    }
+}
+
+fn json_text(
+    cutter: &mut Cutter,
+    pipe: Pipe,
+    packing: Packing,
+    before: Before,
+) -> Result<Option<String>> {
+    let from = if let Before::Json(place) = before { place } else { json::Place::default() };
+    let is_start = matches!(before, Before::Nothing);
+    let text = encoded(unpacked(pipe, packing), is_start)?;
+    let end = json::json(cutter, text, from, packing == Packing::Plain);
+    if let Some(cause) = end.fault {
+        return Err(damaged(packing, cause));
+    }
+    Ok(match end.n_waiting {
+        0 if end.is_open() => {
+            Some("its list of records is not closed yet, and more may follow".to_owned())
+        }
+        0 => None,
+        n => Some(format!(
+            "the last {n} bytes are no whole line yet, and wait for the rest of their record"
+        )),
+    })
+}
+
+fn csv_text(
+    cutter: &mut Cutter,
+    pipe: Pipe,
+    packing: Packing,
+    before: Before,
+    fields: &[TypedField],
+) -> Result<Option<String>> {
+    let from = if let Before::Csv(place) = before { place } else { csv::Place::default() };
+    let mut text = encoded(unpacked(pipe, packing), true)?;
+    let end = csv::csv(cutter, &mut text, from, fields)?;
+    end.fault.map_or(Ok(None), |cause| Err(damaged(packing, cause)))
+}
+
+/// A text, unless its first bytes say that it is no UTF-8.
+fn encoded(mut text: Box<dyn Read>, is_start: bool) -> Result<Box<dyn Read>> {
+    if !is_start {
+        return Ok(text);
+    }
+    let mut first = [0; 2];
+    let (n, fault) = json::fill(text.as_mut(), &mut first);
+    let is_utf16 = match first[..n] {
+        [0xff, 0xfe] | [0xfe, 0xff] => true,
+        [0, other] | [other, 0] => other != 0,
+        _ => false,
+    };
+    if is_utf16 {
+        return Err(Error::data("the text is UTF-16 or UTF-32")
+            .hint("write it as UTF-8, and land it under a new name"));
+    }
+    let first = io::Cursor::new(first[..n].to_vec());
+    match fault {
+        // Said again, where it belongs.
+        Some(cause) => Ok(Box::new(first.chain(super::pipe::Broken(Some(cause))))),
+        None => Ok(Box::new(first.chain(text))),
+    }
 }
 
 fn damaged(packing: Packing, cause: io::Error) -> Error {
-    if packing == Packing::Plain {
-        return Error::io("cannot read the file", cause);
-    }
-    Error::data("the file is damaged, or is not packed as its name says")
-        .hint(LAND_AGAIN)
-        .caused_by(cause)
-}
-
-/// Reads until the buffer is full, the text ends, or cannot be read further.
-fn fill(text: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut n = 0;
-    while n < buffer.len() {
-        match text.read(&mut buffer[n..]) {
-            Ok(0) => break,
-            Ok(read) => n += read,
-            Err(cause) => return (n, Some(cause)),
-        }
-    }
-    (n, None)
+    let what = match packing {
+        Packing::Plain => "the file cannot be read further",
+        _ => "the file is damaged, or is not packed as its name says",
+    };
+    Error::data(what).hint(LAND_AGAIN).caused_by(cause)
 }

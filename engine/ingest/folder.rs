@@ -1,4 +1,7 @@
 //! Bronze from a landing folder: batches of files, listed ahead in a log.
+//!
+//! A file that has to be looked at, since it was replaced, holds up no other: the run ends with it
+//! when all others are read.
 
 use serde_json::{Value, json};
 
@@ -6,38 +9,39 @@ use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total};
 use crate::batchlog::{Batch, split};
 use crate::contract::Source;
 use crate::error::{Error, Result};
-use crate::folder::{Folder, Log, Reader};
+use crate::folder::{Folder, Glance, Log, Reader, Watch};
 use crate::quarantine;
 use crate::table::{Change, Outcome, Table};
+use crate::world::Failures;
 
 /// Files of one batch at most: its list must fit in one small object.
 const BATCH_FILES: usize = 10_000;
-/// With `--follow`, a file that changed within this time may still be written.
-const SETTLED_MS: i64 = 2000;
 
 /// Reads what is in a folder, until there is no more.
 pub(super) async fn ingest_folder(
     job: &Job<'_>,
     source: &Source,
     look: &Look,
+    watch: &mut Watch,
     total: &mut Total,
 ) -> Result<()> {
     let (world, table) = (job.world, &job.contract.name);
-    let Some(store) = world.lake.landing_store(&source.name)? else {
+    let Some(place) = world.lake.landing_place(&source.name)? else {
         let place = world.lake.landing_url(&source.name);
-        world.remark(format!("{table}: no folder {place} yet, nothing to read there"));
+        tell(job, watch, vec![format!("{table}: no folder {place} yet, nothing to read there")]);
         return Ok(());
     };
     let scratch = match world.lake.local_root() {
         Some(_) => Some(world.lake.scratch_folder()?),
         None => None,
     };
-    let job = FolderJob { job, folder: Folder::new(source.clone(), store, scratch) };
-    let settled_before_ms = look.following.then(|| world.clock.now_ms() - SETTLED_MS);
+    let folder = Folder::new(source.clone(), place, scratch);
+    let reader = Reader::new(folder.clone(), job.contract, world.settings.record_limit()?);
+    let job = FolderJob { job, folder, reader, following: look.following };
     let mut lost = 0;
     loop {
         let batches = total.batches;
-        match job.round(settled_before_ms, total).await? {
+        match job.round(watch, total).await? {
             Round::Finished => return Ok(()),
             Round::Lost if total.batches > batches => lost = 1,
             Round::Lost => lost += 1,
@@ -49,15 +53,23 @@ pub(super) async fn ingest_folder(
     }
 }
 
+/// Makes remarks, each once in a run.
+fn tell(job: &Job<'_>, watch: &mut Watch, mut remarks: Vec<String>) {
+    watch.only_new(&mut remarks);
+    remarks.into_iter().for_each(|remark| job.world.remark(remark));
+}
+
 /// One table, one folder.
 struct FolderJob<'a> {
     job: &'a Job<'a>,
     folder: Folder,
+    reader: Reader,
+    following: bool,
 }
 
 impl FolderJob<'_> {
     /// Reads what the log says is not committed, then what is new; starts over when it loses.
-    async fn round(&self, settled_before_ms: Option<i64>, total: &mut Total) -> Result<Round> {
+    async fn round(&self, watch: &mut Watch, total: &mut Total) -> Result<Round> {
         let (world, contract) = (self.job.world, self.job.contract);
         let source = self.folder.source.to_string();
         let mut table = world.lake.open_or_create(contract).await?;
@@ -71,29 +83,29 @@ impl FolderJob<'_> {
                 .hint("restore <root>/_lake, or move the read files away and the table will go on with new ones under a new source name"));
         }
         for number in committed + 1..=log.last().unwrap_or(-1) {
-            let batch = log.batch(number).cloned().ok_or_else(|| {
-                Error::data(format!(
-                    "{}: batch {number} of {source} is folded away and not committed",
-                    contract.name
-                ))
-            })?;
-            if !self.batch(&mut table, &batch, metadata.take(), total).await? {
+            let Some(batch) = log.batch(number).cloned() else {
+                return self.folded_away(number, committed).await;
+            };
+            if !self.batch(&mut table, &batch, metadata.take(), watch, total).await? {
                 return Ok(Round::Lost);
             }
         }
-        let found = self.folder.look(&mut log, settled_before_ms).await?;
+        let glance = Glance {
+            reader: &self.reader,
+            now_ms: world.clock.now_ms(),
+            following: self.following,
+        };
+        let mut found = self.folder.look(&mut log, watch, &glance).await?;
         if found.is_empty {
             let place = world.lake.landing_url(&self.folder.source.name);
-            world.remark(format!("{}: no file in {place} yet", contract.name));
+            found.remarks.push(format!("{}: no file in {place} yet", contract.name));
         }
-        for remark in &found.remarks {
-            world.remark(remark.clone());
-        }
+        tell(self.job, watch, found.remarks);
         let first = log.last().unwrap_or(-1) + 1;
         for batch in split(found.ranges, first, self.job.batch_bytes, BATCH_FILES) {
             world.stop.check()?;
             if !log.append(batch.clone()).await?
-                || !self.batch(&mut table, &batch, metadata.take(), total).await?
+                || !self.batch(&mut table, &batch, metadata.take(), watch, total).await?
             {
                 return Ok(Round::Lost);
             }
@@ -101,7 +113,26 @@ impl FolderJob<'_> {
         if let Err(error) = log.fold(table.txn(&source).await?.unwrap_or(-1)).await {
             tracing::warn!(table = %contract.name, %error, "the log of batches was not folded");
         }
-        Ok(Round::Finished)
+        let mut failures = Failures::default();
+        for replaced in found.replaced {
+            failures.hold(world, Err::<(), Error>(replaced))?;
+        }
+        failures.end().map(|()| Round::Finished)
+    }
+
+    /// A batch that the table had not committed when it was opened is folded away since: another
+    /// run has committed it, unless the table went back.
+    async fn folded_away(&self, number: i64, committed: i64) -> Result<Round> {
+        let (contract, source) = (self.job.contract, self.folder.source.to_string());
+        let table = self.job.world.lake.open_or_create(contract).await?;
+        if table.txn(&source).await?.unwrap_or(-1) > committed {
+            return Ok(Round::Lost);
+        }
+        Err(Error::data(format!(
+            "{}: batch {number} of {source} was committed once, and the table does not have it any more",
+            contract.name
+        ))
+        .hint("bring the table back to its newest version, or land the files again under new names"))
     }
 
     /// Reads and commits one batch; `false` if another run committed it first.
@@ -110,6 +141,7 @@ impl FolderJob<'_> {
         table: &mut Table,
         batch: &Batch,
         metadata: Option<Change>,
+        watch: &mut Watch,
         total: &mut Total,
     ) -> Result<bool> {
         let (job, contract) = (self.job, self.job.contract);
@@ -122,9 +154,10 @@ impl FolderJob<'_> {
         } else {
             quarantine::Decided::default()
         };
-        let reader = Reader::new(self.folder.clone(), contract.fields());
+        let reader = &self.reader;
         let read = |chunks| async move { reader.read(batch, &chunks).await };
-        let ((), staged) = job.staging.stage(table, &quarantine, decided, read).await?;
+        let (remarks, staged) = job.staging.stage(table, &quarantine, decided, read).await?;
+        tell(job, watch, remarks);
         let info = [("lake.source", json!(source)), ("lake.batch", json!(batch.number))];
         let info = info.map(|(key, value): (&str, Value)| (key.to_owned(), value));
         let before = (batch.number > 0).then(|| batch.number - 1);

@@ -82,10 +82,12 @@ impl Held {
     }
 
     /// Whether the row is a record. What could not be read stands for a place in a file where
-    /// later, when the file was whole, a record may have been; a tombstone has nothing to take in.
+    /// later, when the file was whole, a record may have been; a tombstone has nothing to take in,
+    /// and of what is too large nothing was kept.
     pub(super) fn is_record(&self, row: usize) -> bool {
         let class = self.classes.value(row);
-        class != Class::Unreadable.name() && class != Class::Tombstone.name()
+        let no_records = [Class::TooLarge, Class::Tombstone, Class::Unreadable];
+        no_records.iter().all(|no_record| class != no_record.name())
     }
 
     /// The record's bytes, if there are any.

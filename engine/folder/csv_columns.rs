@@ -1,0 +1,361 @@
+//! What the header of a CSV file says, and its rows as JSON objects, so that one decoder decides
+//! what fits the contract.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+
+use crate::contract::{Type, TypedField, lookup};
+use crate::decode::Reject;
+use crate::error::{Error, Result};
+
+use super::csv::Row;
+use super::cut::too_large;
+
+/// Columns of a file at most.
+pub(super) const COLUMNS_MAX: usize = 20_000;
+/// Fields in fields of a column's name: what has more is no name of a nested field.
+const DOTS_MAX: usize = 64;
+
+/// What a value of a column may be, beside text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Json,
+}
+
+/// The columns of a CSV file.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// Columns up to the last that has a name.
+    pub(super) n: usize,
+    /// As objects in objects, since nested fields are named with dots.
+    fields: Vec<Field>,
+}
+
+/// A field of the objects that rows become.
+#[derive(Debug)]
+struct Field {
+    name: String,
+    /// `"name":`
+    key: Vec<u8>,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    Column(usize, Kind),
+    Struct(Vec<Field>),
+}
+
+/// Whether a header names columns of the contract, and how many.
+pub(super) fn n_known(header: &Row, fields: &[TypedField]) -> usize {
+    header.iter().filter(|name| known(&trimmed(name), fields).is_some()).count()
+}
+
+impl Columns {
+    /// The columns that a header names.
+    ///
+    /// # Errors
+    /// The header names none of the contract's columns, or one of them twice. What it says is not
+    /// repeated: it may be a row of values, where the header is missing.
+    pub(super) fn new(header: &Row, fields: &[TypedField]) -> Result<Self> {
+        let names: Vec<String> = header.iter().map(trimmed).collect();
+        let n = names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+        let mut columns = Self { n, fields: Vec::new() };
+        let exact: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let paths: Vec<String> = names[..n]
+            .iter()
+            .enumerate()
+            .map(|(i, name)| match known(name, fields) {
+                // A name in another case means the column, unless that is there as well.
+                Some(path) if path != *name && exact.contains(path.as_str()) => name.clone(),
+                Some(path) => path,
+                None if name.is_empty() => format!("column {}", i + 1),
+                None => name.clone(),
+            })
+            .collect();
+        if !paths.iter().any(|path| lookup(fields, path).is_some()) {
+            return Err(Error::data("the header names no column of the contract")
+                .hint(format!("the first line must name the columns, as in {}", wanted(fields))));
+        }
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for (i, path) in paths.iter().enumerate() {
+            if let Some(other) = places.insert(path, i) {
+                let named = match lookup(fields, path) {
+                    Some(_) => format!("`{path}` in"),
+                    None => "the same in".to_owned(),
+                };
+                return Err(Error::data(format!(
+                    "the header names {named} columns {} and {}",
+                    other + 1,
+                    i + 1
+                ))
+                .hint("give each column a name of its own, and land it again under a new name"));
+            }
+        }
+        for (i, path) in paths.iter().enumerate() {
+            let value = Value::Column(i, kind(lookup(fields, path)));
+            let mut above = path.match_indices('.').map(|(dot, _)| &path[..dot]);
+            let is_deep = path.matches('.').nth(DOTS_MAX).is_some();
+            if is_deep || above.any(|above| places.contains_key(above)) {
+                // The column above it is a value already, so this one cannot be a field of it.
+                push(&mut columns.fields, path, value);
+            } else {
+                insert(&mut columns.fields, path, value);
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Appends a row as a JSON object: empty fields are null, and structs of nothing but them are
+    /// absent. What is no number where the contract has one stays text, and the decoder finds it.
+    pub(super) fn write(&self, row: &Row, limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
+        let mut out = Limited { end: out.len() + limit, out };
+        object(&self.fields, row, &mut out).map_err(|_| too_large(limit))
+    }
+}
+
+/// Names for a hint: all of the contract's columns, nested ones with dots.
+pub(super) fn wanted(fields: &[TypedField]) -> String {
+    let mut names = Vec::new();
+    leaves(fields, "", &mut names);
+    names.join(",")
+}
+
+fn leaves(fields: &[TypedField], prefix: &str, names: &mut Vec<String>) {
+    for field in fields {
+        let path = format!("{prefix}{}", field.name);
+        match &field.data_type {
+            Type::Struct(fields) => leaves(fields, &format!("{path}."), names),
+            _ => names.push(path),
+        }
+    }
+}
+
+fn trimmed(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).trim_start_matches('\u{feff}').trim().to_owned()
+}
+
+/// The contract's spelling of a name, which may differ in case if it then means one field.
+pub(super) fn known(name: &str, fields: &[TypedField]) -> Option<String> {
+    if lookup(fields, name).is_some() {
+        return Some(name.to_owned());
+    }
+    let (head, rest) = name.split_once('.').map_or((name, None), |(head, rest)| (head, Some(rest)));
+    let lower = head.to_lowercase();
+    let mut same = fields.iter().filter(|field| field.name.to_lowercase() == lower);
+    let field = same.next().filter(|_| same.next().is_none())?;
+    match (rest, &field.data_type) {
+        (None, _) => Some(field.name.clone()),
+        (Some(rest), Type::Struct(fields)) => {
+            known(rest, fields).map(|rest| format!("{}.{rest}", field.name))
+        }
+        (Some(_), _) => None,
+    }
+}
+
+fn kind(data_type: Option<&Type>) -> Kind {
+    match data_type {
+        Some(Type::Boolean) => Kind::Boolean,
+        Some(Type::Int | Type::BigInt | Type::Double) => Kind::Number,
+        Some(Type::Json) => Kind::Json,
+        _ => Kind::Text,
+    }
+}
+
+fn push(fields: &mut Vec<Field>, name: &str, value: Value) {
+    let mut key = serde_json::Value::from(name).to_string().into_bytes();
+    key.push(b':');
+    fields.push(Field { name: name.to_owned(), key, value });
+}
+
+fn insert(fields: &mut Vec<Field>, path: &str, value: Value) {
+    let Some((head, rest)) = path.split_once('.') else { return push(fields, path, value) };
+    let at = fields.iter().position(|field| field.name == head).unwrap_or_else(|| {
+        push(fields, head, Value::Struct(Vec::new()));
+        fields.len() - 1
+    });
+    if let Value::Struct(fields) = &mut fields[at].value {
+        insert(fields, rest, value);
+    }
+}
+
+/// Takes no more than fits.
+struct Limited<'a> {
+    end: usize,
+    out: &'a mut Vec<u8>,
+}
+
+impl Write for Limited<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.out.len() + bytes.len() > self.end {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn has_value(field: &Field, row: &Row) -> bool {
+    match &field.value {
+        Value::Column(i, _) => !row.field(*i).is_empty(),
+        Value::Struct(fields) => fields.iter().any(|field| has_value(field, row)),
+    }
+}
+
+fn object(fields: &[Field], row: &Row, out: &mut Limited<'_>) -> io::Result<()> {
+    let mut before = b'{';
+    for field in fields {
+        match &field.value {
+            Value::Struct(inner) if has_value(field, row) => {
+                out.write_all(&[before])?;
+                out.write_all(&field.key)?;
+                object(inner, row, out)?;
+            }
+            Value::Struct(_) => continue,
+            Value::Column(i, kind) => {
+                out.write_all(&[before])?;
+                out.write_all(&field.key)?;
+                value(row.field(*i), *kind, out)?;
+            }
+        }
+        before = b',';
+    }
+    if before == b'{' {
+        out.write_all(b"{")?;
+    }
+    out.write_all(b"}")
+}
+
+fn value(text: &[u8], kind: Kind, out: &mut Limited<'_>) -> io::Result<()> {
+    if text.is_empty() {
+        return out.write_all(b"null");
+    }
+    let text = String::from_utf8_lossy(text);
+    match kind {
+        // The digits as they stand: to read and to write them could change the last one.
+        Kind::Number if is_number(text.trim()) => return out.write_all(text.trim().as_bytes()),
+        Kind::Boolean => match text.trim() {
+            word if is_word(word, ["true", "t"]) => return out.write_all(b"true"),
+            word if is_word(word, ["false", "f"]) => return out.write_all(b"false"),
+            _ => {}
+        },
+        Kind::Json if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => {
+            return out.write_all(text.trim().as_bytes());
+        }
+        _ => {}
+    }
+    serde_json::to_writer(out, text.as_ref()).map_err(io::Error::from)
+}
+
+fn is_word(text: &str, words: [&str; 2]) -> bool {
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Whether a text is a number as JSON has it.
+fn is_number(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) =
+        text.split_once(['e', 'E']).map_or((text, None), |(number, rest)| (number, Some(rest)));
+    let (whole, fraction) =
+        mantissa.split_once('.').map_or((mantissa, None), |(number, rest)| (number, Some(rest)));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let signed = |text: &str| digits(text.strip_prefix(['+', '-']).unwrap_or(text));
+    digits(whole)
+        && (whole.len() == 1 || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(name: &str, data_type: Type) -> TypedField {
+        TypedField { name: name.to_owned(), data_type }
+    }
+
+    fn fields() -> Vec<TypedField> {
+        let inner = vec![field("lang", Type::Text { max: None }), field("n", Type::BigInt)];
+        vec![
+            field("id", Type::Text { max: None }),
+            field("x", Type::Double),
+            field("ok", Type::Boolean),
+            field("any", Type::Json),
+            field("deep", Type::Struct(inner)),
+        ]
+    }
+
+    fn line(header: &str, row: &str) -> String {
+        let parsed = |text: &str| Row::of(text.as_bytes(), b',');
+        let columns = Columns::new(&parsed(header), &fields()).unwrap();
+        let mut out = Vec::new();
+        columns.write(&parsed(row), 1000, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_written_digit_by_digit() {
+        for number in ["943.3567169983137", "-0.0", "1e400", "123456789012345678901234567890"] {
+            assert_eq!(
+                line("id,x", &format!("a,{number}")),
+                format!(r#"{{"id":"a","x":{number}}}"#)
+            );
+        }
+        for text in ["007", "1.", ".5", "+1", "0x1", "nan", "1 2", "-"] {
+            assert_eq!(line("x", text), format!(r#"{{"x":"{text}"}}"#));
+        }
+    }
+
+    #[test]
+    fn booleans_are_taken_as_tools_write_them_and_only_for_booleans() {
+        for text in ["True", "TRUE", "true", "t"] {
+            assert_eq!(
+                line("ok,id", &format!("{text},{text}")),
+                format!(r#"{{"ok":true,"id":"{text}"}}"#)
+            );
+        }
+        assert_eq!(line("ok", "False"), r#"{"ok":false}"#);
+        assert_eq!(line("ok", "yes"), r#"{"ok":"yes"}"#);
+    }
+
+    #[test]
+    fn a_column_below_another_keeps_its_value() {
+        assert_eq!(line("id,id.lang", "a,b"), r#"{"id":"a","id.lang":"b"}"#);
+        assert_eq!(line("id.lang,id", "b,a"), r#"{"id.lang":"b","id":"a"}"#);
+        assert_eq!(line("deep.lang,x,deep.n", "de,,3"), r#"{"deep":{"lang":"de","n":3},"x":null}"#);
+        assert_eq!(line("deep.lang,id", ",a"), r#"{"id":"a"}"#);
+    }
+
+    #[test]
+    fn names_are_matched_in_any_case_if_that_is_one_column() {
+        assert_eq!(line("ID,Deep.LANG", "a,b"), r#"{"id":"a","deep":{"lang":"b"}}"#);
+        assert_eq!(line("ID,id", "a,b"), r#"{"ID":"a","id":"b"}"#);
+        assert_eq!(line(",id", "0,a"), r#"{"column 1":"0","id":"a"}"#);
+    }
+
+    #[test]
+    fn a_header_that_is_none_is_told_without_its_words() {
+        for header in ["alice@example.com,alice@example.com,9", "a,b", ""] {
+            let error = Columns::new(&Row::of(header.as_bytes(), b','), &fields()).unwrap_err();
+            assert!(!error.report().contains("alice"), "{}", error.report());
+        }
+        let error = Columns::new(&Row::of(b"alice,id,alice", b','), &fields()).unwrap_err();
+        assert!(error.report().contains("columns 1 and 3"), "{}", error.report());
+        assert!(!error.report().contains("alice"), "{}", error.report());
+    }
+
+    #[test]
+    fn a_row_that_grows_too_large_as_json_is_refused() {
+        let row = Row::of("\u{1}".repeat(200).as_bytes(), b',');
+        let columns = Columns::new(&Row::of(b"id", b','), &fields()).unwrap();
+        assert!(columns.write(&row, 1000, &mut Vec::new()).is_err());
+        assert!(columns.write(&row, 2000, &mut Vec::new()).is_ok());
+    }
+}

@@ -1,0 +1,241 @@
+//! What the headers of a Parquet file's pages say, before a page is read: how much memory it takes.
+//!
+//! The library makes room for as many bytes as a header names. So the headers are looked at first,
+//! in Thrift's compact protocol, as the Parquet format has them.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use datafusion::parquet::file::metadata::RowGroupMetaData;
+
+/// Bytes of the rows that are read at once, by what the headers say.
+const BATCH_BYTES: u64 = 8 << 20;
+/// Rows that are read at once.
+const BATCH_ROWS: u64 = 4096;
+/// However large the values are: below it the reader would be too slow.
+const BATCH_ROWS_MIN: u64 = 4;
+/// Nesting of structs in a header.
+const DEPTH_MAX: u32 = 16;
+
+/// What the pages of a row group need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pages {
+    /// Bytes of the largest page, packed or not.
+    pub(super) largest: u64,
+    /// Rows to read at once.
+    pub(super) rows: usize,
+}
+
+/// Bytes of the metadata at the end of a Parquet file, as its last eight bytes say; `None` if they
+/// are not those of a Parquet file.
+pub(super) fn metadata_bytes(file: &mut File) -> io::Result<Option<u64>> {
+    if file.metadata()?.len() < 12 {
+        return Ok(None);
+    }
+    let mut end = [0; 8];
+    file.seek(SeekFrom::End(-8))?;
+    file.read_exact(&mut end)?;
+    let [a, b, c, d, magic @ ..] = end;
+    let is_parquet = matches!(&magic, b"PAR1" | b"PARE");
+    Ok(is_parquet.then_some(u64::from(u32::from_le_bytes([a, b, c, d]))))
+}
+
+/// Looks at all headers of a row group.
+///
+/// # Errors
+/// A header is broken.
+pub(super) fn pages(file: &File, group: &RowGroupMetaData) -> io::Result<Pages> {
+    let cells = (4 << 20) / (group.num_columns() as u64).max(1);
+    let mut pages = Pages { largest: 0, rows: 0 };
+    let mut rows = BATCH_ROWS.min(cells);
+    let mut file = BufReader::new(file.try_clone()?);
+    for column in group.columns() {
+        let (start, length) = column.byte_range();
+        let (mut at, end) = (start, start.saturating_add(length));
+        while at < end {
+            file.seek(SeekFrom::Start(at))?;
+            let mut header = Header { file: &mut file, n_read: 0 };
+            let page = header.page()?;
+            at += header.n_read + page.packed;
+            pages.largest = pages.largest.max(page.packed).max(page.unpacked);
+            if !page.is_dictionary && page.unpacked > 0 {
+                rows = rows.min(BATCH_BYTES.saturating_mul(page.n_values) / page.unpacked);
+            }
+        }
+    }
+    pages.rows = usize::try_from(rows.max(BATCH_ROWS_MIN)).unwrap_or(1);
+    Ok(pages)
+}
+
+/// One page, as its header says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Page {
+    is_dictionary: bool,
+    packed: u64,
+    unpacked: u64,
+    n_values: u64,
+}
+
+/// Reads one header.
+struct Header<R> {
+    file: R,
+    n_read: u64,
+}
+
+impl<R: Read> Header<R> {
+    fn page(&mut self) -> io::Result<Page> {
+        let mut page = Page::default();
+        let mut id = 0;
+        while let Some(kind) = self.field(&mut id)? {
+            match (id, kind) {
+                (1, I32) => page.is_dictionary = self.integer()? == 2,
+                (2, I32) => page.unpacked = self.size()?,
+                (3, I32) => page.packed = self.size()?,
+                (5 | 8, STRUCT) => {
+                    let mut inner = 0;
+                    while let Some(kind) = self.field(&mut inner)? {
+                        match (inner, kind) {
+                            (1, I32) => page.n_values = self.size()?,
+                            _ => self.skip(kind, 1)?,
+                        }
+                    }
+                }
+                _ => self.skip(kind, 0)?,
+            }
+        }
+        Ok(page)
+    }
+
+    fn byte(&mut self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.file.read_exact(&mut byte)?;
+        self.n_read += 1;
+        Ok(byte[0])
+    }
+
+    fn varint(&mut self) -> io::Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(broken())
+    }
+
+    fn integer(&mut self) -> io::Result<i64> {
+        let value = self.varint()?;
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    fn size(&mut self) -> io::Result<u64> {
+        u64::try_from(self.integer()?).map_err(|_| broken())
+    }
+
+    /// The type of the next field of a struct, whose number is put into `id`; `None` at its end.
+    fn field(&mut self, id: &mut i64) -> io::Result<Option<u8>> {
+        let byte = self.byte()?;
+        if byte == 0 {
+            return Ok(None);
+        }
+        *id = match byte >> 4 {
+            0 => self.integer()?,
+            delta => *id + i64::from(delta),
+        };
+        Ok(Some(byte & 0x0f))
+    }
+
+    fn skip(&mut self, kind: u8, depth: u32) -> io::Result<()> {
+        if depth > DEPTH_MAX {
+            return Err(broken());
+        }
+        match kind {
+            TRUE | FALSE => {}
+            BYTE => drop(self.byte()?),
+            I16 | I32 | I64 => drop(self.varint()?),
+            DOUBLE => self.skip_bytes(8)?,
+            BINARY => {
+                let n = self.varint()?;
+                self.skip_bytes(n)?;
+            }
+            LIST | SET => {
+                let byte = self.byte()?;
+                let n = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+                for _ in 0..n {
+                    // A boolean takes a byte in a list.
+                    let kind = if byte & 0x0f == FALSE { BYTE } else { byte & 0x0f };
+                    self.skip(kind, depth + 1)?;
+                }
+            }
+            STRUCT => {
+                let mut id = 0;
+                while let Some(kind) = self.field(&mut id)? {
+                    self.skip(kind, depth + 1)?;
+                }
+            }
+            _ => return Err(broken()),
+        }
+        Ok(())
+    }
+
+    fn skip_bytes(&mut self, n: u64) -> io::Result<()> {
+        if io::copy(&mut self.file.by_ref().take(n), &mut io::sink())? < n {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.n_read += n;
+        Ok(())
+    }
+}
+
+const TRUE: u8 = 1;
+const FALSE: u8 = 2;
+const BYTE: u8 = 3;
+const I16: u8 = 4;
+const I32: u8 = 5;
+const I64: u8 = 6;
+const DOUBLE: u8 = 7;
+const BINARY: u8 = 8;
+const LIST: u8 = 9;
+const SET: u8 = 10;
+const STRUCT: u8 = 12;
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the header of a page is broken")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(bytes: &[u8]) -> io::Result<Page> {
+        Header { file: bytes, n_read: 0 }.page()
+    }
+
+    #[test]
+    fn a_header_says_how_large_its_page_is() {
+        // type 0, unpacked 300, packed 100, data page of 7 values with an encoding and statistics
+        let header = [
+            0x15, 0, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x2c, 0x15, 14, 0x15, 0, 0x3c, 0x18, 2, 1,
+            2, 0, 0, 0,
+        ];
+        let expected = Page { is_dictionary: false, packed: 100, unpacked: 300, n_values: 7 };
+        assert_eq!(page(&header).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_broken_header_is_an_error_and_never_a_hang() {
+        assert!(page(&[0x15]).is_err());
+        assert!(page(&[0x15, 0, 0x15, 0x01, 0]).is_err(), "a negative size");
+        assert!(page(&[0x1c; 100]).is_err(), "too deep");
+        assert!(
+            page(&[0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err(),
+            "a long list of nothing"
+        );
+        assert!(
+            page(&[0x15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
+                .is_err()
+        );
+    }
+}

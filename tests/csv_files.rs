@@ -1,0 +1,242 @@
+//! What CSV files look like in the wild: headers, separators, quotes, rows that are no rows.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Lake, gzip};
+
+const TABLE: &str = "-- One row per record.
+CREATE TABLE bronze.t (id STRING NOT NULL, name STRING, n BIGINT, x DOUBLE, ok BOOLEAN, deep STRUCT<a STRING>)
+TBLPROPERTIES ('lake.source' = 'folder:t');";
+
+fn lake() -> Lake {
+    Lake::with(&[("lake/bronze/t.sql", TABLE)])
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+/// Columns of the table, by file and position.
+#[track_caller]
+fn taken(lake: &Lake, columns: &str) -> Vec<Value> {
+    lake.rows(&format!("SELECT {columns} FROM bronze.t ORDER BY _source_file, _offset"))
+}
+
+/// What is in quarantine, as `not_csv@1`.
+#[track_caller]
+fn refused(lake: &Lake) -> String {
+    let sql = "SELECT error_class, position FROM bronze.quarantine ORDER BY source, position";
+    let shown = lake.rows(sql);
+    let shown = shown
+        .iter()
+        .map(|row| format!("{}@{}", row["error_class"].as_str().unwrap(), row["position"]));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn headers_of_any_case_and_separator_name_the_columns() {
+    for (header, row) in [
+        ("id,name,n", "1,alpha,5"),
+        ("ID,Name,N", "1,alpha,5"),
+        ("id;name;n", "1;alpha;5"),
+        ("N\tId\tNAME", "5\t1\talpha"),
+        (" id | name | n ", "1|alpha|5"),
+        ("\u{feff}id,name,n,,", "1,alpha,5,,"),
+        ("id,name,n,,", "1,alpha,5"),
+        ("\"id\",\"name\",\"n\"", "\"1\",\"alpha\",\"5\""),
+    ] {
+        for end in ["\n", "\r\n", "\r"] {
+            let lake = lake();
+            lake.land("t/a.csv", format!("{header}{end}{row}{end}{end}{row}").as_bytes());
+            lake.ok(&["run", "bronze"]);
+            let row = json!({"id": "1", "name": "alpha", "n": 5});
+            assert_eq!(taken(&lake, "id, name, n"), [row.clone(), row], "{header}");
+            assert_eq!(refused(&lake), "", "{header}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_names_no_column_is_a_mistake_and_is_not_repeated() {
+    let lake = lake();
+    lake.land("t/a.csv", b"alice@example.com,alice@example.com,9\nbob@example.com,b,8\n");
+    lake.land("t/b.csv", b"who,what\nx,y\n");
+    lake.land("t/c.csv", b"id,name,name\n1,x,y\n");
+    lake.land("t/good.csv", b"id,other\n1,x\n");
+    let output = lake.run(&["run", "bronze"]);
+    output.says(0, &["t/a.csv: the header names no column", "id,name,n,x,ok,deep.a"]);
+    output.says(0, &["t/c.csv: the header names `name` in columns 2 and 3"]);
+    assert!(!output.stderr.contains("alice"), "{}", output.stderr);
+    assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0");
+    let messages = lake.rows("SELECT error_message, raw FROM bronze.quarantine");
+    assert!(!format!("{messages:?}").contains("alice"), "{messages:?}");
+    let expected = [json!({"id": "1", "_rescued_data": "{\"other\":\"x\"}"})];
+    assert_eq!(taken(&lake, "id, _rescued_data"), expected);
+}
+
+#[test]
+fn a_row_with_other_fields_than_its_header_is_in_quarantine_as_a_whole() {
+    let lake = lake();
+    let rows = "id,name\n1,a\n2,a,RAW\n3\n4,a,,\n5,\n,,,\n6,a\n";
+    lake.land("t/a.csv", rows.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let ids: Vec<Value> = taken(&lake, "id").iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(ids, ["1", "4", "5", "6"]);
+    assert_eq!(refused(&lake), "not_csv@1 not_csv@2 missing_field@5");
+    let rescued = "SELECT count(*) AS n FROM bronze.t WHERE _rescued_data IS NOT NULL";
+    assert_eq!(lake.number(rescued), 0, "a shifted value is nowhere in the table");
+}
+
+#[test]
+fn a_quote_that_is_not_closed_costs_its_line_and_not_the_rest() {
+    let texts = [
+        ("id,name,n\n1,a,1\n2,\"b,2\n3,c,3\n4,d,4\n", "1 3 4", "not_csv@1"),
+        ("id,name,n\n1,a,1\n2,\"b\nstill b\n\"\"\",2\n3,c\"c,3\n4,\"d\"\"\",4\n", "1 2 3 4", ""),
+        ("id,name,n\n1,a,1\n2,\"b", "1", "not_csv@1"),
+    ];
+    for (text, ids, expected) in texts {
+        for (name, bytes) in
+            [("t/a.csv", text.as_bytes().to_vec()), ("t/a.csv.gz", gzip(text.as_bytes()))]
+        {
+            let lake = lake();
+            lake.land(name, &bytes);
+            lake.ok(&["run", "bronze"]);
+            let found = taken(&lake, "id");
+            let found: Vec<&str> = found.iter().map(|row| row["id"].as_str().unwrap()).collect();
+            assert_eq!(found.join(" "), ids, "{text}");
+            assert_eq!(refused(&lake), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_quote_that_is_not_closed_in_a_long_file_costs_no_memory_and_no_rows() {
+    let mut lake = lake();
+    lake.set("LAKE_INGEST_RECORD_LIMIT", "64KiB");
+    let mut text = "id,name,n\n0,\"open,0\n".to_owned();
+    (1..300_000).for_each(|i| text.push_str(&format!("{i},name,{i}\n")));
+    lake.land("t/a.csv", text.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 299_999);
+    assert_eq!(refused(&lake), "not_csv@0");
+}
+
+#[test]
+fn a_row_above_the_limit_costs_itself() {
+    let big = "x".repeat(3 << 20);
+    let controls = "\u{1}".repeat(800);
+    for field in [big.clone(), format!("\"{big}\n\"\"{big}\""), controls] {
+        for packed in [false, true] {
+            let mut lake = lake();
+            lake.set("LAKE_INGEST_RECORD_LIMIT", "2KiB");
+            let text = format!("id,name\n1,a\n2,{field}\n3,c\n");
+            let name = if packed { "t/a.csv.gz" } else { "t/a.csv" };
+            lake.land(name, &if packed { gzip(text.as_bytes()) } else { text.into_bytes() });
+            lake.ok(&["run", "bronze"]);
+            assert_eq!(taken(&lake, "id"), [json!({"id": "1"}), json!({"id": "3"})]);
+            assert_eq!(refused(&lake), "too_large@1");
+        }
+    }
+    let mut lake = lake();
+    lake.set("LAKE_INGEST_RECORD_LIMIT", "2KiB");
+    lake.land("t/a.csv", format!("id,{big}\n1,2\n").as_bytes());
+    lake.run(&["run", "bronze"]).says(0, &["t/a.csv: the header is longer"]);
+    assert_eq!(refused(&lake), "unreadable@0");
+}
+
+#[test]
+fn numbers_and_booleans_are_those_that_json_has() {
+    let lake = lake();
+    let numbers = ["943.3567169983137", "113.11364927898171", "1.5777777777770001", "5e-324"];
+    let rows = numbers.iter().enumerate().map(|(i, x)| format!("{i},{x},{}\n", i % 2 == 0));
+    lake.land("t/a.csv", format!("id,x,ok\n{}", rows.collect::<String>()).as_bytes());
+    let lines = numbers.iter().enumerate();
+    let lines = lines.map(|(i, x)| format!("{{\"id\":\"{i}\",\"x\":{x},\"ok\":{}}}\n", i % 2 == 0));
+    lake.land("t/b.ndjson", lines.collect::<String>().as_bytes());
+    lake.land("t/c.csv", b"id,ok\n4,True\n5,FALSE\n6,yes\n7,1\n");
+    lake.ok(&["run", "bronze"]);
+    let same = "SELECT count(*) AS n FROM bronze.t a JOIN bronze.t b ON a.id = b.id AND a.x = b.x AND a.ok = b.ok WHERE a._source_file = 't/a.csv' AND b._source_file = 't/b.ndjson'";
+    assert_eq!(lake.number(same), 4);
+    let taken = lake.rows("SELECT id, ok FROM bronze.t WHERE _source_file = 't/c.csv' ORDER BY id");
+    assert_eq!(taken, [json!({"id": "4", "ok": true}), json!({"id": "5", "ok": false})]);
+    assert_eq!(refused(&lake), "wrong_type@2 wrong_type@3");
+}
+
+#[test]
+fn no_value_vanishes_under_a_column_that_has_others_below_it() {
+    let lake = lake();
+    lake.land("t/a.csv", b"id,name,name.first,deep.a\n1,alpha,AAA,inner\n");
+    lake.land("t/b.csv", b"name.first,name,id,deep\nBBB,alpha,2,\n");
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "id, name, _rescued_data, deep['a'] AS a");
+    assert_eq!(
+        rows,
+        [
+            json!({"id": "1", "name": "alpha", "_rescued_data": "{\"name.first\":\"AAA\"}", "a": "inner"}),
+            json!({"id": "2", "name": "alpha", "_rescued_data": "{\"name.first\":\"BBB\"}", "a": null}),
+        ]
+    );
+}
+
+#[test]
+fn a_row_that_grew_after_it_was_taken_is_told_plain_and_packed() {
+    let header = "id,name,n\n";
+    for is_packed in [false, true] {
+        let packed = |text: &str| {
+            let bytes = text.as_bytes();
+            if is_packed { gzip(bytes) } else { bytes.to_vec() }
+        };
+        let name = if is_packed { "t/a.csv.gz" } else { "t/a.csv" };
+        let lake = lake();
+        let path = lake.land(name, &packed(&format!("{header}1,a,67")));
+        lake.ok(&["run", "bronze"]);
+        append(&path, &packed("890\n2,b,1\n"));
+        lake.land("t/neighbour.csv", format!("{header}3,c,3\n").as_bytes());
+        lake.run(&["run", "bronze"]).says(1, &[name, "last row was still being written"]);
+        assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 2, "the neighbour is in");
+    }
+}
+
+#[test]
+fn a_file_that_grows_by_whole_rows_or_ends_a_half_one_is_read_on() {
+    for is_packed in [false, true] {
+        let packed = |text: &str| {
+            let bytes = text.as_bytes();
+            if is_packed { gzip(bytes) } else { bytes.to_vec() }
+        };
+        let lake = lake();
+        let name = if is_packed { "t/a.csv.gz" } else { "t/a.csv" };
+        let path = lake.land(name, &packed("id,name,n\n1,a,1"));
+        // A line's end; half a row; its quoted rest; a header's worth of rows.
+        for piece in ["\n", "2,\"first line\n", "second line\",2\n", "3,c", ",3\n4,d,4\n"] {
+            lake.ok(&["run", "bronze"]);
+            append(&path, &packed(piece));
+        }
+        lake.ok(&["run", "bronze"]);
+        let rows = taken(&lake, "id, name, n, _offset AS at");
+        let row =
+            |id: &str, name: &str, n: i64| json!({"id": id, "name": name, "n": n, "at": n - 1});
+        let second = "first line\nsecond line";
+        let expected = [row("1", "a", 1), row("2", second, 2), row("3", "c", 3), row("4", "d", 4)];
+        assert_eq!(rows, expected);
+        assert_eq!(refused(&lake), "not_csv@1 not_csv@2", "the halves, as they stood");
+    }
+}
+
+#[test]
+fn files_of_nothing_or_of_a_header_are_no_faults() {
+    let lake = lake();
+    for (i, text) in ["", "\n", "id,name\n", "id,name", "\u{feff}", "\r\n\r\n"].iter().enumerate() {
+        lake.land(&format!("t/{i}.csv"), text.as_bytes());
+        lake.land(&format!("t/{i}.csv.gz"), &gzip(text.as_bytes()));
+    }
+    lake.land("t/nul.csv", b"id,name\n1,a\0b\n");
+    lake.ok(&["run", "bronze"]);
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(taken(&lake, "id, length(name) AS n"), [json!({"id": "1", "n": 3})]);
+    assert_eq!(refused(&lake), "");
+}

@@ -1,0 +1,267 @@
+//! Parquet files as tools write them, and as disks damage them.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, BinaryArray, Date64Array, Decimal128Array, Float32Array, Float64Array,
+    Int32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampNanosecondArray,
+    UInt64Array,
+};
+use datafusion::arrow::datatypes::Date64Type;
+use datafusion::parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
+use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::parquet::file::writer::SerializedFileWriter;
+use datafusion::parquet::schema::parser::parse_message_type;
+use serde_json::{Value, json};
+
+use crate::support::{Lake, parquet};
+
+const TABLE: &str = "-- One row per record.
+CREATE TABLE bronze.t (id STRING, n BIGINT, x DOUBLE, ts TIMESTAMP, any JSON, name STRING)
+TBLPROPERTIES ('lake.source' = 'folder:t');";
+
+fn lake() -> Lake {
+    Lake::with(&[("lake/bronze/t.sql", TABLE)])
+}
+
+fn ids(ids: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(ids.to_vec()))
+}
+
+fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    parquet(&RecordBatch::try_from_iter(columns).unwrap())
+}
+
+#[track_caller]
+fn taken(lake: &Lake, columns: &str) -> Vec<Value> {
+    lake.rows(&format!("SELECT {columns} FROM bronze.t ORDER BY _source_file, _offset"))
+}
+
+#[track_caller]
+fn refused(lake: &Lake) -> String {
+    let sql = "SELECT error_class, position FROM bronze.quarantine ORDER BY source, position";
+    let rows = lake.rows(sql);
+    let shown = rows
+        .iter()
+        .map(|row| format!("{}@{}", row["error_class"].as_str().unwrap(), row["position"]));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// Days since the Julian day 0 of 1970-01-01, and nanoseconds of the day.
+fn int96(days: i64, ns: u64) -> Int96 {
+    let mut value = Int96::new();
+    let [low, high, day] = [(ns & 0xffff_ffff), ns >> 32, (days + 2_440_588).unsigned_abs()]
+        .map(|part| u32::try_from(part).unwrap());
+    value.set_data(low, high, day);
+    value
+}
+
+#[test]
+fn moments_of_96_bits_are_what_they_say_in_every_century() {
+    let schema = "message m { required binary id (UTF8); required int96 ts; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut bytes = Vec::new();
+    let properties = Arc::new(WriterProperties::default());
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let texts = ["a", "b", "c", "d"].map(ByteArray::from);
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+    column.close().unwrap();
+    let moments = [
+        int96(-719_162, 0),
+        int96(-135_140, 0),
+        int96(20_513, 43_200_000_000_000),
+        int96(2_932_896, 86_399_000_000_000),
+    ];
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int96Type>().write_batch(&moments, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let lake = lake();
+    lake.land("t/a.parquet", &bytes);
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "ts");
+    let ts: Vec<&str> = rows.iter().map(|row| &row["ts"].as_str().unwrap()[..19]).collect();
+    let expected = [
+        "0001-01-01T00:00:00",
+        "1600-01-01T00:00:00",
+        "2026-03-01T12:00:00",
+        "9999-12-31T23:59:59",
+    ];
+    assert_eq!(ts, expected);
+}
+
+#[test]
+fn each_value_of_bytes_is_text_or_digits_by_itself() {
+    let lake = lake();
+    let name: ArrayRef = Arc::new(BinaryArray::from(vec![&b"alpha"[..], b"\xff\x00", b""]));
+    lake.land("t/a.parquet", &file(vec![("id", ids(&["1", "2", "3"])), ("name", name)]));
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "name");
+    assert_eq!(rows, [json!({"name": "alpha"}), json!({"name": "ff00"}), json!({"name": ""})]);
+}
+
+#[test]
+fn numbers_are_exact_or_refused() {
+    let lake = lake();
+    let x: ArrayRef =
+        Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY, 943.356_716_998_313_7, -0.0]));
+    lake.land("t/a.parquet", &file(vec![("id", ids(&["1", "2", "3", "4"])), ("x", x)]));
+    let n: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX, 9_223_372_036_854_775_807]));
+    lake.land("t/b.parquet", &file(vec![("id", ids(&["5", "6"])), ("n", n)]));
+    let decimals = |scale| -> ArrayRef {
+        let values = Decimal128Array::from(vec![900_719_925_474_099_300, 150]);
+        Arc::new(values.with_precision_and_scale(38, scale).unwrap())
+    };
+    let columns = vec![
+        ("id", ids(&["7", "8"])),
+        ("n", decimals(2)),
+        ("name", decimals(2)),
+        ("x", decimals(2)),
+    ];
+    lake.land("t/c.parquet", &file(columns));
+    let x: ArrayRef = Arc::new(Float32Array::from(vec![0.1]));
+    lake.land("t/d.parquet", &file(vec![("id", ids(&["9"])), ("x", x)]));
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "id, n, x, name");
+    let row =
+        |id: &str, n: Value, x: Value, name: Value| json!({"id": id, "n": n, "x": x, "name": name});
+    let null = || Value::Null;
+    assert_eq!(rows[0], row("3", null(), json!(943.356_716_998_313_7), null()));
+    assert_eq!(rows[2], row("6", json!(i64::MAX), null(), null()));
+    let name = json!("9007199254740993.00");
+    assert_eq!(
+        rows[3],
+        row("7", json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_992.0), name)
+    );
+    assert_eq!(rows[4], row("9", null(), json!(f64::from(0.1_f32)), null()));
+    assert_eq!(rows.len(), 5, "{rows:?}");
+    // 1.50 is no whole number; NaN and infinity are no doubles of JSON.
+    let places = lake.rows("SELECT source, position FROM bronze.quarantine ORDER BY 1, 2");
+    let places: Vec<(&str, i64)> = places
+        .iter()
+        .map(|row| (row["source"].as_str().unwrap(), row["position"].as_i64().unwrap()))
+        .collect();
+    let [a, b, c] = ["a", "b", "c"].map(|name| format!("folder:t/{name}.parquet"));
+    assert_eq!(places, [(a.as_str(), 0), (a.as_str(), 1), (b.as_str(), 0), (c.as_str(), 1)]);
+}
+
+#[test]
+fn lists_and_days_keep_their_values() {
+    let lake = lake();
+    let days = vec![Some(vec![Some(1_772_323_200_000), None])];
+    let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Date64Type, _, _>(days));
+    let ts: ArrayRef =
+        Arc::new(TimestampNanosecondArray::from(vec![1_500]).with_timezone("Europe/Paris"));
+    lake.land("t/a.parquet", &file(vec![("id", ids(&["1"])), ("any", list), ("ts", ts)]));
+    let day: ArrayRef = Arc::new(Date64Array::from(vec![1_772_323_200_000]));
+    lake.land("t/b.parquet", &file(vec![("id", ids(&["2"])), ("any", day)]));
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "any, ts");
+    assert_eq!(rows[0]["any"], json!("[\"2026-03-01\",null]"));
+    assert!(rows[0]["ts"].as_str().unwrap().starts_with("1970-01-01T00:00:00.000001"), "{rows:?}");
+    assert_eq!(rows[1]["any"], json!("\"2026-03-01\""));
+}
+
+#[test]
+fn columns_are_named_in_any_case_and_one_must_be_known() {
+    let lake = lake();
+    let n: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    lake.land("t/a.parquet", &file(vec![("ID", ids(&["1"])), ("N", Arc::clone(&n))]));
+    lake.land("t/b.parquet", &file(vec![("who", ids(&["1"])), ("what", n)]));
+    let output = lake.run(&["run", "bronze"]);
+    output.says(0, &["t/b.parquet: the Parquet file has no column of the contract", "id,n,x,ts"]);
+    assert_eq!(taken(&lake, "id, n"), [json!({"id": "1", "n": 1})]);
+    assert_eq!(refused(&lake), "unreadable@0");
+}
+
+#[test]
+fn a_row_above_the_limit_costs_itself_and_a_repeated_value_no_memory() {
+    let mut lake = lake();
+    lake.set("LAKE_INGEST_RECORD_LIMIT", "64KiB");
+    let big = "x".repeat(100_000);
+    lake.land("t/a.parquet", &file(vec![("id", ids(&["1", big.as_str(), "3"]))]));
+    let half = "y".repeat(40_000);
+    let n = 1000;
+    lake.land("t/b.parquet", &file(vec![("id", ids(&vec![half.as_str(); n]))]));
+    lake.ok(&["run", "bronze"]);
+    let rows =
+        lake.rows("SELECT length(id) AS l, count(*) AS n FROM bronze.t GROUP BY 1 ORDER BY 1");
+    assert_eq!(rows, [json!({"l": 1, "n": 2}), json!({"l": 40_000, "n": n})]);
+    assert_eq!(refused(&lake), "too_large@1");
+}
+
+#[test]
+fn a_page_above_what_memory_has_is_told_with_its_rows_and_later_ones_come_in() {
+    let mut lake = lake();
+    lake.set("LAKE_INGEST_RECORD_LIMIT", "64KiB");
+    let schema = RecordBatch::try_from_iter([("id", ids(&["1"]))]).unwrap().schema();
+    let mut bytes = Vec::new();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
+    let mut writer =
+        datafusion::parquet::arrow::ArrowWriter::try_new(&mut bytes, schema, Some(properties))
+            .unwrap();
+    let big = "x".repeat(1 << 20);
+    for pair in [["a", "b"], ["c", big.as_str()], ["d", "e"]] {
+        let rows = RecordBatch::try_from_iter([("id", ids(&pair))]).unwrap();
+        writer.write(&rows).unwrap();
+    }
+    writer.close().unwrap();
+    lake.land("t/a.parquet", &bytes);
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "id, _offset AS at");
+    let row = |id: &str, at: i64| json!({"id": id, "at": at});
+    assert_eq!(rows, [row("a", 0), row("b", 1), row("d", 4), row("e", 5)]);
+    assert_eq!(refused(&lake), "too_large@2");
+}
+
+#[test]
+fn a_damaged_file_is_named_and_never_ends_the_run() {
+    let lake = lake();
+    let n: ArrayRef = Arc::new(Int32Array::from_iter_values(0..500));
+    let names: Vec<String> = (0..500).map(|i| format!("name {i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let good = file(vec![("id", ids(&names)), ("n", n)]);
+    lake.land("t/good.ndjson", b"{\"id\":\"good\"}\n");
+    // The Arrow schema in the metadata, and every part of the file, each with some bytes changed.
+    let mut state = 1_u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(state >> 8).unwrap()
+    };
+    for i in 0..300 {
+        let mut bytes = good.clone();
+        for _ in 0..=random() % 3 {
+            let from = if i % 2 == 0 { 4 } else { bytes.len() * 2 / 3 };
+            let at = from + random() % (bytes.len() - from);
+            bytes[at] = u8::try_from(random() % 256).unwrap();
+        }
+        lake.land(&format!("t/{i}.parquet"), &bytes);
+    }
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t WHERE id = 'good'"), 1);
+    let told = "SELECT count(DISTINCT source) AS n FROM bronze.quarantine WHERE error_class = 'unreadable'";
+    assert!(lake.number(told) > 10, "many are damaged beyond reading");
+    let all = "SELECT count(*) AS n FROM (SELECT concat('folder:', _source_file) AS s FROM bronze.t UNION SELECT source FROM bronze.quarantine)";
+    assert_eq!(lake.number(all), 301, "each file is somewhere");
+    lake.ok(&["run", "bronze"]);
+}
+
+#[test]
+fn a_broken_hint_of_arrow_is_not_needed() {
+    let lake = lake();
+    let mut bytes = file(vec![("id", ids(&["o1"]))]);
+    let key = b"ARROW:schema";
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 12;
+    // Base64 of another flatbuffer: its lengths and offsets are out of bounds.
+    for byte in bytes[at..at + 60].iter_mut().step_by(3) {
+        *byte = b'A';
+    }
+    lake.land("t/bad.parquet", &bytes);
+    lake.land("t/good.ndjson", b"{\"id\":\"good\"}\n");
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "id");
+    assert_eq!(rows, [json!({"id": "o1"}), json!({"id": "good"})]);
+}
