@@ -30,12 +30,17 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         let inner = match kind {
             Kind::Truncate => datetime::date_trunc(),
             Kind::Bin => datetime::date_bin(),
+            Kind::Format => datetime::to_char(),
             Kind::Read => datetime::to_timestamp_micros(&ConfigOptions::default()),
         };
-        let aliases = if kind == Kind::Truncate { vec!["datetrunc".to_owned()] } else { vec![] };
+        let aliases = match kind {
+            Kind::Truncate => vec!["datetrunc".to_owned()],
+            Kind::Format => vec!["date_format".to_owned()],
+            Kind::Bin | Kind::Read => vec![],
+        };
         let signature = match kind {
             // DataFusion's would take the moments in nanoseconds.
-            Kind::Bin => Signature::user_defined(Volatility::Immutable),
+            Kind::Bin | Kind::Format => Signature::user_defined(Volatility::Immutable),
             _ => inner.signature().clone(),
         };
         ScalarUDF::from(Wrapped { name, kind, inner, signature, aliases })
@@ -43,6 +48,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
         wrapped("date_trunc", Kind::Truncate),
         wrapped("date_bin", Kind::Bin),
+        wrapped("to_char", Kind::Format),
         wrapped("to_timestamp", Kind::Read),
         ScalarUDF::from(Now {
             signature: Signature::nullary(Volatility::Stable),
@@ -55,6 +61,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
 enum Kind {
     Truncate,
     Bin,
+    Format,
     Read,
 }
 
@@ -81,8 +88,22 @@ impl ScalarUDFImpl for Wrapped {
         &self.signature
     }
 
-    /// The types of `date_bin`: a stride, moments as they are, and an origin in nanoseconds.
+    /// The types of `to_char`: moments as they are, and a format. Those of `date_bin`: a stride,
+    /// moments as they are, and an origin in nanoseconds.
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        if self.kind == Kind::Format {
+            let [moment, _] = arg_types else {
+                return plan_err!("{} wants a moment and a format", self.name);
+            };
+            let moment = match moment {
+                DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+                }
+                moment if moment.is_temporal() => moment.clone(),
+                _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+            };
+            return Ok(vec![moment, DataType::Utf8]);
+        }
         let [_, moment, origin @ ..] = arg_types else {
             return plan_err!("{} wants a stride and a moment", self.name);
         };
@@ -116,8 +137,10 @@ impl ScalarUDFImpl for Wrapped {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if self.kind == Kind::Read {
-            return self.read(args);
+        match self.kind {
+            Kind::Read => return self.read(args),
+            Kind::Format => return self.inner.invoke_with_args(args),
+            Kind::Truncate | Kind::Bin => {}
         }
         let DataType::Timestamp(TimeUnit::Microsecond, zone) = args.args[1].data_type() else {
             return self.inner.invoke_with_args(args);
