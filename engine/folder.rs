@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 mod csv;
 mod csv_columns;
 mod cut;
+mod delta;
 mod encode;
 mod json;
 mod log;

@@ -213,10 +213,8 @@ fn write_csv(out: &mut impl Write, rows: &RecordBatch) -> Result<()> {
         fields.clear();
         for (formatter, nulls) in &columns {
             let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            fields.push(match is_null {
-                true => None,
-                false => Some(formatter.value(row).try_to_string().map_err(failed)?),
-            });
+            let value = || formatter.value(row).try_to_string().map_err(failed);
+            fields.push(if is_null { None } else { Some(value()?) });
         }
         write_record(out, fields.iter().map(Option::as_deref)).map_err(failed)?;
     }

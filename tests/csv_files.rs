@@ -253,3 +253,17 @@ fn a_file_that_is_not_packed_as_its_name_says_is_told() {
     assert_eq!(taken(&lake, "id"), [json!({"id": "4"})]);
     assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0");
 }
+
+#[test]
+fn a_quote_that_is_not_closed_keeps_no_more_bytes_than_a_record_may_have() {
+    for (length, expected) in [(1000, "not_csv@1"), (3000, "too_large@1")] {
+        let mut lake = lake();
+        lake.set("LAKE_INGEST_RECORD_LIMIT", "2KiB");
+        lake.land("t/a.csv", format!("id,name\n1,a\n2,\"{}", "x".repeat(length)).as_bytes());
+        lake.ok(&["run", "bronze"]);
+        assert_eq!(taken(&lake, "id"), [json!({"id": "1"})]);
+        assert_eq!(refused(&lake), expected);
+        let kept = lake.number("SELECT sum(octet_length(raw)) AS n FROM bronze.quarantine");
+        assert!(kept <= 2048, "{kept}");
+    }
+}

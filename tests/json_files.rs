@@ -192,3 +192,37 @@ fn a_text_of_another_encoding_is_told_and_is_no_garbage() {
     assert_eq!(taken(&lake), "good@1");
     assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0 not_utf8@0");
 }
+
+#[test]
+fn a_list_behind_white_space_is_one_however_the_file_grows() {
+    for begin in [" ", "\n", "  \n\n", "\u{feff}", "\u{feff}\n"] {
+        let lake = lake();
+        let path = lake.land("t/a.json", begin.as_bytes());
+        lake.ok(&["run", "bronze"]);
+        append(&path, "[{\"id\":\"a\"},\n{\"id\":\"b\"}]\n");
+        lake.ok(&["run", "bronze"]);
+        assert_eq!(taken(&lake), "a@0 b@1", "{begin:?}");
+        assert_eq!(refused(&lake), "", "{begin:?}");
+    }
+    let lake = lake();
+    let path = lake.land("t/a.ndjson", b" \n");
+    lake.ok(&["run", "bronze"]);
+    append(&path, "{\"id\":\"a\"}\n");
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(taken(&lake), "a@1");
+}
+
+#[test]
+fn where_a_damaged_list_ends_is_no_position_of_a_record() {
+    let list = (0..500).map(|i| format!("{{\"id\":\"{i}\"}}")).collect::<Vec<_>>().join(",");
+    for text in [format!("[{list}]"), list.replace("},{", "}{")] {
+        let packed = gzip(text.as_bytes());
+        let lake = lake();
+        lake.land("t/a.json.gz", &packed[..packed.len() / 2]);
+        lake.ok(&["run", "bronze"]);
+        let taken = lake.number("SELECT count(*) AS n FROM bronze.t");
+        assert!(taken > 0 && taken < 500, "{taken}");
+        assert_eq!(lake.number("SELECT max(_offset) AS n FROM bronze.t"), taken - 1);
+        assert_eq!(refused(&lake), format!("unreadable@{taken}"));
+    }
+}

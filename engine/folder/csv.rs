@@ -10,7 +10,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 
 use super::csv_columns::{COLUMNS_MAX, Columns, n_known};
 use super::cut::{CHUNK_BYTES, Cutter};
-use super::json::fill;
+use super::pipe::fill;
 use crate::contract::TypedField;
 use crate::decode::{Class, Reject};
 use crate::error::{Error, Result};
@@ -395,9 +395,6 @@ impl Rows<'_> {
     /// The text ends within quotes. If rows follow the line, it was forgotten to close them there;
     /// else the row is still being written, and read again if the file grows.
     fn open_quote(&mut self, columns: &Columns) {
-        let reject = || {
-            Reject::new(Class::NotCsv, "a quote is opened and not closed, so the row has no end")
-        };
         let rest = &self.buffer[self.at..];
         let line = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         let follows = rest[line..].split(|byte| *byte == b'\n').any(|line| {
@@ -408,7 +405,19 @@ impl Rows<'_> {
             self.resume = Some(Place { bytes: self.bytes, next: self.cutter.next });
         }
         self.n_reread += 1;
-        self.cutter.refuse(reject(), rest[..n].trim_ascii_end());
+        self.refuse_open(n);
+    }
+
+    /// Refuses the row of `n` bytes here, whose quote is not closed.
+    fn refuse_open(&mut self, n: usize) {
+        let raw = self.rest()[..n].trim_ascii_end();
+        if raw.len() > self.cutter.limit {
+            self.cutter.too_large();
+        } else {
+            let message = "a quote is opened and not closed, so the row has no end";
+            let raw = &self.buffer[self.at..self.at + raw.len()];
+            self.cutter.refuse(Reject::new(Class::NotCsv, message), raw);
+        }
         self.cutter.next += 1;
         self.pass(n);
     }
@@ -427,13 +436,7 @@ impl Rows<'_> {
             if self.n_reread > REREAD_MAX {
                 return Err(Error::data("too many quotes are opened and not closed"));
             }
-            let reject = Reject::new(
-                Class::NotCsv,
-                "a quote is opened and not closed, so the row has no end",
-            );
-            self.cutter.refuse(reject, rest[..line].trim_ascii_end());
-            self.cutter.next += 1;
-            self.pass(line);
+            self.refuse_open(line);
             return Ok(None);
         }
         self.cutter.too_large();

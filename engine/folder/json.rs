@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::cut::{CHUNK_BYTES, Cutter};
+use super::pipe::fill;
 use super::value::{Glued, Scan, Step, indent_of, scalar_end};
 
 /// Where reading begins, and where it ended: what must be known of the text before a place to go on
@@ -28,6 +29,8 @@ pub(super) struct Place {
     is_open: bool,
     /// The record here is known to be too large.
     is_too_large: bool,
+    /// Something but white space stands before: whether the file is a list is known.
+    has_begun: bool,
 }
 
 impl Place {
@@ -83,6 +86,10 @@ pub(super) fn json(
     splitter.cutter.flush();
     let n_waiting = (splitter.buffer.len() - splitter.at) as u64;
     let place = Place { next: splitter.cutter.next, ..splitter.place };
+    if fault.is_some() {
+        // The record before the fault has its own position.
+        splitter.cutter.next += u64::from(place.same_line);
+    }
     End { place, n_waiting, fault }
 }
 
@@ -123,7 +130,7 @@ impl Splitter<'_> {
         }
         loop {
             let fault = self.fill(text);
-            if self.place == Place::default() {
+            if !self.place.has_begun {
                 self.begin();
             }
             while self.cutter.is_heard() {
@@ -153,11 +160,19 @@ impl Splitter<'_> {
 
     /// What the first bytes of a file say.
     fn begin(&mut self) {
-        if self.buffer.starts_with(b"\xef\xbb\xbf") {
-            self.pass(3);
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        if self.place.bytes == 0 && self.buffer.starts_with(MARK) {
+            self.pass(MARK.len());
         }
-        let first = self.buffer[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
-        self.place.is_list = first == Some(&b'[');
+        let is_cut_off = self.place.bytes == 0 && MARK.starts_with(&self.buffer);
+        let first = self.rest().iter().find(|byte| !byte.is_ascii_whitespace());
+        if let Some(first) = first.filter(|_| !is_cut_off) {
+            (self.place.has_begun, self.place.is_list) = (true, *first == b'[');
+        }
+        if self.place.is_list {
+            // Lines of white space before a list do not count.
+            self.cutter.next = 0;
+        }
     }
 
     fn rest(&self) -> &[u8] {
@@ -477,18 +492,4 @@ fn looks_whole(line: &[u8]) -> bool {
 fn is_cut_off(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     !line.is_empty() && Scan::new(0).go_on(line) == Step::More
-}
-
-/// Reads until the buffer is full, the text ends, or cannot be read further.
-pub(super) fn fill(text: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut n = 0;
-    while n < buffer.len() {
-        match text.read(&mut buffer[n..]) {
-            Ok(0) => break,
-            Ok(read) => n += read,
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return (n, Some(cause)),
-        }
-    }
-    (n, None)
 }

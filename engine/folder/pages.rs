@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use datafusion::parquet::file::metadata::RowGroupMetaData;
 
 /// Bytes of the rows that are read at once, by what the headers say.
-const BATCH_BYTES: u64 = 8 << 20;
+pub(super) const BATCH_BYTES: u64 = 8 << 20;
 /// Rows that are read at once.
 const BATCH_ROWS: u64 = 4096;
 /// However large the values are: below it the reader would be too slow.

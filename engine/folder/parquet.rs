@@ -17,12 +17,14 @@ use datafusion::parquet::arrow::arrow_reader::{
 };
 use datafusion::parquet::basic::Type as Physical;
 use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::RowGroupMetaData;
 use datafusion::parquet::schema::types::SchemaDescriptor;
 
 use super::csv_columns::{known, wanted};
 use super::cut::{CHUNK_BYTES, Cutter};
+use super::delta::texts;
 use super::encode::{DECIMAL_AS, Encoders, TEXT, WHOLE};
-use super::pages::{metadata_bytes, pages};
+use super::pages::{BATCH_BYTES, metadata_bytes, pages};
 use super::pipe::Pipe;
 use super::{Folder, Packing};
 use crate::contract::{Type, TypedField};
@@ -70,21 +72,22 @@ pub(super) fn parquet(
     let renamed = Renamed::new(metadata.schema(), fields)?;
     for i in 0..metadata.metadata().num_row_groups() {
         let group = metadata.metadata().row_group(i);
-        let pages = pages(&file, group).map_err(broken)?;
         let n_rows = u64::try_from(group.num_rows()).unwrap_or(0);
-        if pages.largest > limit * PAGE_RECORDS {
-            cutter.refuse(Reject::new(Class::TooLarge, format!(
-                "{n_rows} rows from here on are in row group {i} of the file, which has a page of {} bytes: more than {PAGE_RECORDS} times the setting `ingest.record_limit`",
-                pages.largest
-            )), &[]);
-            cutter.next += n_rows;
-            continue;
-        }
+        let n_at_once = match rows_at_once(&file, group, limit * PAGE_RECORDS)? {
+            Ok(n_at_once) => n_at_once,
+            Err(largest) => {
+                cutter.refuse(Reject::new(Class::TooLarge, format!(
+                    "{n_rows} rows from here on are in row group {i} of the file, which has a page of {largest} bytes: more than {PAGE_RECORDS} times the setting `ingest.record_limit`"
+                )), &[]);
+                cutter.next += n_rows;
+                continue;
+            }
+        };
         let first = cutter.next;
         let file = file.try_clone().map_err(failed)?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
             .with_row_groups(vec![i])
-            .with_batch_size(pages.rows)
+            .with_batch_size(n_at_once)
             .build()
             .map_err(broken)?;
         for rows in batches {
@@ -102,6 +105,20 @@ pub(super) fn parquet(
         }
     }
     Ok(())
+}
+
+/// Rows of a row group to read at once; or the bytes of a page, if they are more than `most`.
+fn rows_at_once(file: &File, group: &RowGroupMetaData, most: u64) -> Result<Result<usize, u64>> {
+    let pages = pages(file, group).map_err(broken)?;
+    if pages.largest > most {
+        return Ok(Err(pages.largest));
+    }
+    let texts = texts(file, group).map_err(broken)?;
+    if texts.lengths > most {
+        return Ok(Err(texts.lengths));
+    }
+    let of_text = usize::try_from(BATCH_BYTES / texts.longest.max(1)).unwrap_or(usize::MAX);
+    Ok(Ok(pages.rows.min(of_text).max(1)))
 }
 
 /// The file's metadata, and the Arrow types that its columns are read as.

@@ -62,6 +62,20 @@ impl Read for Broken {
     }
 }
 
+/// Reads until the buffer is full, the text ends, or cannot be read further.
+pub(super) fn fill(text: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
+    let mut n = 0;
+    while n < buffer.len() {
+        match text.read(&mut buffer[n..]) {
+            Ok(0) => break,
+            Ok(read) => n += read,
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return (n, Some(cause)),
+        }
+    }
+    (n, None)
+}
+
 /// Feeds bytes of a file to `work`, which runs on a thread that may wait. `first` are the bytes at
 /// the range's start, as far as they were fetched already.
 ///

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::cut::Cutter;
-use super::pipe::{FETCH_BYTES, Pipe, through, unpacked};
+use super::pipe::{FETCH_BYTES, Pipe, fill, through, unpacked};
 use super::place::Unread;
 use super::{Folder, Format, Packing, csv, format_of, json, parquet};
 use crate::batchlog::{Batch, MARK_BYTES, Range, mark};
@@ -272,7 +272,7 @@ fn encoded(mut text: Box<dyn Read>, is_start: bool) -> Result<Box<dyn Read>> {
         return Ok(text);
     }
     let mut first = [0; 2];
-    let (n, fault) = json::fill(text.as_mut(), &mut first);
+    let (n, fault) = fill(text.as_mut(), &mut first);
     let is_utf16 = match first[..n] {
         [0xff, 0xfe] | [0xfe, 0xff] => true,
         [0, other] | [other, 0] => other != 0,

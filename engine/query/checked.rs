@@ -74,6 +74,8 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
         let (name, written) = (expr.schema_name().to_string(), written(&expr));
+        // A cast has the name of what it casts, which may stand beside it, as in the key of a join.
+        let name = if op == Op::Cast { format!("{}({name})", op.name()) } else { name };
         let operands = match expr {
             Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
             Expr::Negative(value) | Expr::Cast(Cast { expr: value, .. }) => vec![*value],
@@ -166,6 +168,20 @@ enum Op {
     Cast,
 }
 
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "checked_add",
+            Self::Subtract => "checked_subtract",
+            Self::Multiply => "checked_multiply",
+            Self::Divide => "checked_divide",
+            Self::Modulo => "checked_modulo",
+            Self::Negate => "checked_negate",
+            Self::Cast => "checked_cast",
+        }
+    }
+}
+
 /// One operator or cast of a query.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
@@ -184,15 +200,7 @@ pub(super) const PREFIX: &str = "checked_";
 
 impl ScalarUDFImpl for Checked {
     fn name(&self) -> &'static str {
-        match self.op {
-            Op::Add => "checked_add",
-            Op::Subtract => "checked_subtract",
-            Op::Multiply => "checked_multiply",
-            Op::Divide => "checked_divide",
-            Op::Modulo => "checked_modulo",
-            Op::Negate => "checked_negate",
-            Op::Cast => "checked_cast",
-        }
+        self.op.name()
     }
 
     fn signature(&self) -> &Signature {

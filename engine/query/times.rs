@@ -108,11 +108,10 @@ impl ScalarUDFImpl for Wrapped {
             return plan_err!("{} wants a stride and a moment", self.name);
         };
         let moment = match moment {
-            DataType::Time32(_) | DataType::Time64(_) => moment.clone(),
             DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
                 DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
             }
-            DataType::Timestamp(..) => moment.clone(),
+            DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => moment.clone(),
             _ => DataType::Timestamp(TimeUnit::Microsecond, None),
         };
         let origin = match origin {
