@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Schema};
 
-use crate::contract::{Contract, TableName, functions_of, is_plain, sql_type};
+use crate::contract::{Contract, TableName, is_plain, sql_type};
 use crate::decode::Decoder;
 use crate::error::Result;
 use crate::mistake::{Files, Mistake};
@@ -100,32 +100,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// A check says of one row, whenever it is looked at, whether it is right.
+    /// Checks can be planned, and computed.
     fn row_checks(&mut self, contract: &Contract) {
-        let before = self.mistakes.len();
-        for check in &contract.checks {
-            for function in functions_of(&check.expression) {
-                let (why, hint) = if !self.query.is_steady(&function) {
-                    (
-                        "gives something else at every run",
-                        "compare with a column or with a fixed time",
-                    )
-                } else if self.query.is_of_many_rows(&function) {
-                    (
-                        "looks at many rows",
-                        "write it as a set check, into [check] of the model's header",
-                    )
-                } else {
-                    continue;
-                };
-                let message = format!("check `{}`: {function}() {why}", check.name);
-                let mistake = Mistake::new(&contract.file, message).span(check.span.clone());
-                self.mistakes.push(mistake.hint(hint));
-            }
-        }
-        if self.mistakes.len() > before {
-            return;
-        }
         if let Err(mistakes) = RowChecks::plan(contract, self.text(&contract.file), &self.query) {
             self.mistakes.extend(mistakes);
             return;

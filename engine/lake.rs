@@ -159,13 +159,11 @@ impl Lake {
         if Self::missing_folder(&url) {
             return Ok(None);
         }
-        match (self.landing.to_file_path(), url.to_file_path()) {
-            (Ok(landing), Ok(folder)) => Ok(Some(Place::local(&landing, folder))),
-            _ => {
-                let store = open_store(&url, &self.options)?;
-                Ok(Some(Place::Remote(store, url)))
-            }
+        if let (Ok(landing), Ok(folder)) = (self.landing.to_file_path(), url.to_file_path()) {
+            return Ok(Some(Place::local(&landing, folder)));
         }
+        let store = open_store(&url, &self.options)?;
+        Ok(Some(Place::Remote(store, url)))
     }
 
     /// Where a landing folder is, for messages.

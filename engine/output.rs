@@ -213,10 +213,8 @@ fn write_csv(out: &mut impl Write, rows: &RecordBatch) -> Result<()> {
         fields.clear();
         for (formatter, nulls) in &columns {
             let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            fields.push(match is_null {
-                true => None,
-                false => Some(formatter.value(row).try_to_string().map_err(failed)?),
-            });
+            let value = || formatter.value(row).try_to_string().map_err(failed);
+            fields.push(if is_null { None } else { Some(value()?) });
         }
         write_record(out, fields.iter().map(Option::as_deref)).map_err(failed)?;
     }
@@ -254,9 +252,16 @@ fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let kind = chain.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
     // Some layers keep only the words of an error.
     let text = cause.to_string();
-    match kind.last() {
+    let lower = text.to_lowercase();
+    let kind = kind.last().or_else(|| match () {
+        () if lower.contains("broken pipe") => Some(io::ErrorKind::BrokenPipe),
+        () if lower.contains("no space left") || lower.contains("no storage space") => {
+            Some(io::ErrorKind::StorageFull)
+        }
+        () => None,
+    });
+    match kind {
         Some(io::ErrorKind::BrokenPipe) => Error::interrupted(),
-        _ if text.contains("Broken pipe") => Error::interrupted(),
         Some(kind) => Error::io("cannot write the result", io::Error::new(kind, text)),
         None => Error::usage("the result has a column that this format cannot hold")
             .hint("cast the column, as in CAST(x AS VARCHAR), or choose another --output")

@@ -244,6 +244,7 @@ fn fingerprint(
     digest.update(contract.fingerprint());
     let mut open = model.inputs.clone();
     let mut text = model.text.clone();
+    text.extend(contract.checks.iter().map(|check| check.expression.as_str()));
     while let Some(input) = open.pop() {
         let view = world.project.models.get(&input);
         if let Some(view) = view.filter(|view| view.refresh == Refresh::View) {

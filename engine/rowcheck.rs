@@ -11,7 +11,7 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::PhysicalExpr;
 
-use crate::contract::{Check, Contract, OnViolation, Type, Violation, quoted};
+use crate::contract::{Check, Contract, OnViolation, Type, Violation, functions_of, quoted};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 use crate::mistake::Mistake;
@@ -74,6 +74,11 @@ impl RowChecks {
         let mut checks = Vec::new();
         let mut mistakes = Vec::new();
         for check in &contract.checks {
+            let before = mistakes.len();
+            mistakes.extend(unfit_functions(check, contract, query));
+            if mistakes.len() > before {
+                continue;
+            }
             let planned = query.expression(&schema, &check.expression).and_then(|expression| {
                 expression.data_type(schema.as_ref()).map(|data_type| (expression, data_type))
             });
@@ -227,6 +232,25 @@ impl RowChecks {
     }
 }
 
+/// A check says of one row, whenever it is looked at, whether it is right: functions that say
+/// something else are mistakes.
+fn unfit_functions(check: &Check, contract: &Contract, query: &Query) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for function in functions_of(&check.expression) {
+        let (why, hint) = if !query.is_steady(&function) {
+            ("gives something else at every run", "compare with a column or with a fixed time")
+        } else if query.is_of_many_rows(&function) {
+            ("looks at many rows", "write it as a set check, into [check] of the model's header")
+        } else {
+            continue;
+        };
+        let message = format!("check `{}`: {function}() {why}", check.name);
+        let mistake = Mistake::new(&contract.file, message).span(check.span.clone());
+        mistakes.push(mistake.hint(hint));
+    }
+    mistakes
+}
+
 /// Adds the rows that break a check, and says whether it could be computed for all of them.
 fn judge(
     expression: &dyn PhysicalExpr,
@@ -235,8 +259,8 @@ fn judge(
     broken: &mut Broken,
 ) -> bool {
     let n_rows = rows.num_rows();
-    // Some functions panic where they should fail, as `lpad` does for a length beyond memory. They
-    // hold nothing that a panic could leave half done.
+    // Some functions panic where they should fail. They hold nothing that a panic could leave half
+    // done.
     let holds = guarded(|| expression.evaluate(rows).and_then(|value| value.into_array(n_rows)));
     // The cause would say the value.
     let Some(Ok(holds)) = holds else { return false };

@@ -138,7 +138,12 @@ impl Table {
             {
                 return Err(error);
             }
-            if !may_pass(url, &error, &mut tries).await {
+            // Who cleans the log up takes files away that were listed a moment ago.
+            let is_cleaned = error.kind() == Kind::Data && tries < TRIES;
+            if is_cleaned {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(50) * tries).await;
+            } else if !may_pass(url, &error, &mut tries).await {
                 return Err(error);
             }
         }

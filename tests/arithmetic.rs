@@ -178,3 +178,18 @@ fn a_timestamp_that_a_model_writes_fits_its_contract() {
         "9999-12-31T00:00:00.000000Z"
     );
 }
+
+#[test]
+fn columns_of_unlike_types_are_joined_and_compared() {
+    let lake = lake(
+        "SELECT a.country, b.total FROM bronze.orders a JOIN bronze.orders b ON a.country = b.total",
+    );
+    land(&lake, "a", &[("7", 7), ("x", 3)]);
+    // A text that is no number ends the query, and no name of ours does.
+    let output = lake.run(&["run", "all"]);
+    assert!(!output.stderr.contains("unique expression names"), "{}", output.stderr);
+    let sql = "SELECT count(*) AS n FROM bronze.orders WHERE country IN (SELECT CAST(total AS STRING) FROM bronze.orders)";
+    assert_eq!(lake.number(sql), 1);
+    let sql = "SELECT count(*) AS n FROM bronze.orders a JOIN bronze.orders b ON CAST(a.total AS DECIMAL(20, 2)) = CAST(b.total AS DOUBLE)";
+    assert_eq!(lake.number(sql), 2);
+}

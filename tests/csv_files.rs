@@ -242,6 +242,19 @@ fn files_of_nothing_or_of_a_header_are_no_faults() {
 }
 
 #[test]
+fn a_file_that_is_not_packed_as_its_name_says_is_told() {
+    let lake = lake();
+    let half = gzip(b"id,name\n1,alpha\n");
+    lake.land("t/a.csv.gz", b"this is no gzip");
+    lake.land("t/b.csv.zst", b"x");
+    lake.land("t/c.csv.gz", &half[..half.len() / 2]);
+    lake.land("t/d.csv.gz", &gzip(b"id,name\n4,delta\n"));
+    lake.run(&["run", "bronze"]).says(0, &["t/a.csv.gz", "t/b.csv.zst", "t/c.csv.gz"]);
+    assert_eq!(taken(&lake, "id"), [json!({"id": "4"})]);
+    assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0");
+}
+
+#[test]
 fn a_quote_that_is_not_closed_keeps_no_more_bytes_than_a_record_may_have() {
     for (length, expected) in [(1000, "not_csv@1"), (3000, "too_large@1")] {
         let mut lake = lake();

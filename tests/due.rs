@@ -211,9 +211,17 @@ fn a_model_that_dates_is_due_when_the_zone_changes_however_it_spells_the_functio
         "SELECT \"reporting_date\"(at) AS day FROM bronze.visits",
     );
     add(&lake, "gold.none", "id STRING", "SELECT id FROM bronze.visits");
+    let until = "reporting_date(at) < DATE '2026-03-02'";
+    add(
+        &lake,
+        "gold.checked",
+        &format!("at TIMESTAMP, CONSTRAINT early CHECK ({until})"),
+        "SELECT at FROM bronze.visits",
+    );
     lake.ok(&["run", "all"]);
     lake.set("LAKE_REPORTING_TZ", "Europe/Paris");
-    let output = lake.ok(&["run", "all"]);
+    let output = lake.run(&["run", "all"]);
+    output.says(1, &["gold.checked", "check `early`"]);
     for table in ["gold.loud", "gold.quoted"] {
         assert_eq!(lake.rows(&format!("SELECT day FROM {table}"))[0]["day"], "2026-03-02");
     }

@@ -154,7 +154,7 @@ fn no_stored_row_depends_on_the_clock_or_on_chance() {
     }
     let row = lake(COPY);
     row.file("lake/gold/g.sql", "CREATE TABLE gold.g (id STRING, n BIGINT, CONSTRAINT c CHECK (id < CAST(now() AS STRING)))");
-    is_refused(&row, &["lake/gold/g.sql:1:", "`c` calls now()"]);
+    is_refused(&row, &["lake/gold/g.sql:1:", "check `c`: now() gives something else at every run"]);
 }
 
 #[test]

@@ -8,6 +8,14 @@
     clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::many_single_char_names,
+    clippy::needless_for_each,
+    clippy::similar_names,
+    reason = "the values of a test are small, and its names stand for columns"
+)]
 
 mod arithmetic;
 mod bounds;

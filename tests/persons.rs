@@ -178,3 +178,29 @@ fn messages_of_faults_and_checks_say_no_value() {
     let list = lake.ok(&["quarantine", "list"]);
     nowhere(&lake, &[run, list]);
 }
+
+#[test]
+fn json_behind_other_words_in_a_text_is_looked_into() {
+    let lake = lake();
+    let json = format!("{{\"user_id\":\"{RAW}\"}}");
+    let notes = [
+        format!("data: {json}"),
+        format!("callback({json})"),
+        format!("5{json}"),
+        format!("null,{json}"),
+        // Nobody is named here: they stay as they are.
+        "see [draft] of {order}".to_owned(),
+        "he said \"soon\"".to_owned(),
+    ];
+    let lines = notes.iter().enumerate();
+    let lines: String = lines
+        .map(|(i, note)| json!({"order_id": i.to_string(), "note": note}).to_string() + "\n")
+        .collect();
+    lake.land("orders/a.ndjson", lines.as_bytes());
+    let output = lake.ok(&["run", "all"]);
+    nowhere(&lake, &[output]);
+    let rows = lake.rows("SELECT note FROM bronze.orders ORDER BY order_id");
+    let kept: Vec<&Value> = rows.iter().map(|row| &row["note"]).collect();
+    assert_eq!(kept[..4], [&Value::Null; 4]);
+    assert_eq!(kept[4..], [&json!(notes[4]), &json!(notes[5])]);
+}

@@ -197,7 +197,7 @@ fn a_run_tells_programs_what_it_did_also_where_it_fails() {
     );
     lake.file("sql/gold/notes.sql", "/*---\nrefresh = \"full\"\n---*/\n-- One row per order.\nSELECT id, CAST(note AS BIGINT) AS n FROM bronze.orders\n");
     let output = lake.run(&["run", "all", "--output", "ndjson"]);
-    output.says(1, &["sql/gold/notes.sql"]);
+    output.says(1, &["gold.notes", "failed: gold.notes"]);
     assert_eq!(rows(&output.stdout)[0]["result"], "up_to_date");
 }
 

@@ -51,7 +51,6 @@ fn not_json() -> Vec<Vec<u8>> {
         b"\"text\"".to_vec(),
         whole.as_bytes()[..whole.len() / 2].to_vec(),
         invalid_utf8,
-        format!("{whole} {whole}").into_bytes(),
         format!("{whole},").into_bytes(),
         spliced("n2", "{", "{\"seq\":4,").into_bytes(),
         spliced("n3", "{", &format!("{{\"new\":{}{},", "[".repeat(100_000), "]".repeat(100_000)))
@@ -135,6 +134,12 @@ fn huge_numbers() -> Vec<String> {
     let from = "\"seq\":0";
     let numbered = numbers.iter().enumerate();
     numbered.map(|(i, n)| spliced(&format!("h{i}"), from, &format!("\"seq\":{n}"))).collect()
+}
+
+/// Two objects in one record: in a topic that is a broken one, and in a file it is two.
+pub(crate) fn glued() -> Vec<u8> {
+    let whole = record("n0").to_string();
+    format!("{whole} {whole}").into_bytes()
 }
 
 /// Every broken record there is here.

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as RespErr};
 use serde_json::{Value, json};
 
-use crate::records::{broken, record};
+use crate::records::{broken, glued, record};
 use crate::scenarios::{EVENTS, VIDEOS, is_right};
 use crate::support::Lake;
 use crate::support::kafka::{Broker, Producer, Transactional, read_topic};
@@ -75,6 +75,7 @@ fn a_simulation_through_topics_gives_the_rows_of_one_through_files() {
 fn corpus() -> Vec<Vec<u8>> {
     let whole = event("whole").into_bytes();
     let mut corpus = broken();
+    corpus.push(glued());
     for at in 0..whole.len() {
         corpus.push(whole[..at].to_vec());
         let mut invalid = whole.clone();

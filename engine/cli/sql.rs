@@ -71,19 +71,21 @@ pub(crate) fn statements(text: &str) -> Vec<String> {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
         return vec![text.to_owned()];
     };
-    let mut all = vec![String::new()];
+    let mut all = vec![(String::new(), false)];
     for token in tokens {
         match token {
-            Token::SemiColon => all.push(String::new()),
+            Token::SemiColon => all.push((String::new(), false)),
             token => {
-                if let Some(last) = all.last_mut() {
+                if let Some((last, says_something)) = all.last_mut() {
                     last.push_str(&token.to_string());
+                    // Comments count as white space.
+                    *says_something |= !matches!(token, Token::Whitespace(_));
                 }
             }
         }
     }
-    all.retain(|statement| !statement.trim().is_empty());
-    all
+    all.retain(|(_, says_something)| *says_something);
+    all.into_iter().map(|(statement, _)| statement).collect()
 }
 
 #[cfg(test)]
@@ -96,5 +98,6 @@ mod tests {
             statements("SELECT ';' AS a; SELECT 2 -- ;\n;"),
             ["SELECT ';' AS a", " SELECT 2 -- ;\n"]
         );
+        assert!(statements(" ; -- nothing\n /* at all */;").is_empty());
     }
 }

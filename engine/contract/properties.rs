@@ -46,9 +46,6 @@ impl Violation {
                     .ok_or_else(|| format!("`{text}` is not a percentage, as in 0.5%"))?,
             ),
         };
-        if action == OnViolation::Fail && at_most.is_some() {
-            return Err("the first row that breaks a check with `fail` ends the run: write `warn at most …`, or leave the tolerance out".to_owned());
-        }
         Ok(Self { action, at_most })
     }
 }
@@ -240,12 +237,6 @@ mod tests {
         assert_eq!(violation, Violation { action: OnViolation::Drop, at_most: Some(0.005) });
         assert!(Violation::parse("ignore").is_err());
         assert!(Violation::parse("drop at most many").is_err());
-    }
-
-    #[test]
-    fn a_tolerance_of_what_fails_at_once_is_refused() {
-        assert!(Violation::parse("fail").is_ok());
-        assert!(Violation::parse("fail at most 1%").is_err());
     }
 
     #[test]

@@ -182,7 +182,19 @@ impl Reader<'_> {
                 self.at_key(property, message, &hint.unwrap_or_default());
                 continue;
             };
-            if contract.sources.is_empty() && check.violation.action == OnViolation::Quarantine {
+            if !contract.sources.is_empty() {
+                continue;
+            }
+            if check.violation.action == OnViolation::Fail && check.violation.at_most.is_some() {
+                self.at_key(
+                    property,
+                    format!("`{property}`: its tolerance has no effect, since the first such row fails the run"),
+                    "write `warn at most …`, which keeps the rows and fails beyond, or leave the tolerance out",
+                );
+            }
+            // One that cannot be read has its mistake already.
+            let is_said = contract.properties[property].trim_start().starts_with("quarantine");
+            if is_said {
                 self.at_key(
                     property,
                     format!("`{property}`: a row that a model computes is no record, and cannot go to quarantine"),

@@ -379,3 +379,20 @@ fn each_folder_is_named_once() {
     let text = from("folder:orders#2").replace(" TBL", " PARTITIONED BY (_ingest_date) TBL");
     is_one_mistake(&text, "names no folder", "'lake.source'");
 }
+
+#[test]
+fn a_tolerance_has_an_effect_or_is_a_mistake() {
+    let check = ", CONSTRAINT c CHECK (n > 0)";
+    let otherwise = |text: &str| format!(" TBLPROPERTIES ('lake.else.c' = '{text}')");
+    for text in ["fail", "warn at most 1%", "drop at most 0.5%"] {
+        assert_eq!(mistakes_in(&computed(check, &otherwise(text))), [], "{text}");
+    }
+    let text = computed(check, &otherwise("fail at most 1%"));
+    is_one_mistake(&text, "tolerance has no effect", "'lake.else.c'");
+    let text = computed(check, &otherwise("quarantine at most 1%"));
+    is_one_mistake(&text, "cannot go to quarantine", "'lake.else.c'");
+    is_one_mistake(&computed(check, &otherwise("ignore")), "is not one of", "'lake.else.c'");
+    // Where records come in, it says when the table is unhealthy.
+    let sourced = "CREATE TABLE bronze.clicks (n BIGINT, CONSTRAINT c CHECK (n > 0)) TBLPROPERTIES ('lake.source' = 'folder:clicks', 'lake.else.c' = 'fail at most 1%')";
+    assert_eq!(mistakes_in(sourced), []);
+}

@@ -84,11 +84,7 @@ impl Persons {
     /// Whether a text must be looked into.
     #[inline]
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
-        !self.is_empty()
-            && match text.first() {
-                None | Some(b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') => false,
-                Some(_) => std::str::from_utf8(text).is_ok_and(looks_like_json),
-            }
+        !self.is_empty() && memchr::memchr3(b'{', b'[', b'"', text).is_some()
     }
 
     /// A text that may be JSON, without the fields that name a person.

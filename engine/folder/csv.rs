@@ -193,6 +193,7 @@ pub(super) fn csv(
         at: 0,
         bytes: 0,
         has_ended: false,
+        fault: None,
         separator: b',',
         row: Row::default(),
         n_reread: 0,
@@ -200,7 +201,7 @@ pub(super) fn csv(
         resume: None,
         cutter,
     };
-    rows.fill(text);
+    rows.fault = rows.fill(text);
     let columns = match rows.header(text, fields)? {
         Ok(Some(columns)) => columns,
         Ok(None) => return Ok(End::default()),
@@ -220,6 +221,8 @@ struct Rows<'a> {
     /// Bytes of the text that are passed.
     bytes: u64,
     has_ended: bool,
+    /// Why the text ends behind the buffer, where that is no end.
+    fault: Option<io::Error>,
     separator: u8,
     row: Row,
     n_reread: u32,
@@ -264,14 +267,14 @@ impl Rows<'_> {
             self.pass(3);
         }
         let n = loop {
-            let blank = self.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            // Not more: a separator may be white space, and stand before a column without a name.
+            let blank = self.rest().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.pass(blank);
             match self.parse(COLUMNS_MAX) {
-                Parsed::Row(n) => break n,
                 Parsed::Last(_) | Parsed::OpenQuote if self.rest().is_empty() => {
                     return Ok(Ok(None));
                 }
-                Parsed::Last(n) => break n,
+                Parsed::Row(n) | Parsed::Last(n) => break n,
                 Parsed::OpenQuote => {
                     return Err(Error::data("the header opens a quote that is not closed"));
                 }
@@ -282,9 +285,10 @@ impl Rows<'_> {
                     )));
                 }
                 Parsed::More => {
-                    if let Some(cause) = self.fill(text) {
+                    if let Some(cause) = self.fault.take() {
                         return Ok(Err(cause));
                     }
+                    self.fault = self.fill(text);
                 }
             }
         };
@@ -321,7 +325,7 @@ impl Rows<'_> {
         columns: &Columns,
     ) -> Result<Option<io::Error>> {
         let mut dropping: Option<Dropping> = None;
-        let mut fault = None;
+        let mut fault = self.fault.take();
         loop {
             let skip = from.saturating_sub(self.bytes).min(self.rest().len() as u64);
             self.pass(usize::try_from(skip).unwrap_or(0));

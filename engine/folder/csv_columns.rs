@@ -83,12 +83,12 @@ impl Columns {
         let mut places: HashMap<&str, usize> = HashMap::new();
         for (i, path) in paths.iter().enumerate() {
             if let Some(other) = places.insert(path, i) {
-                let named = match lookup(fields, path) {
+                let what = match lookup(fields, path) {
                     Some(_) => format!("`{path}` in"),
                     None => "the same in".to_owned(),
                 };
                 return Err(Error::data(format!(
-                    "the header names {named} columns {} and {}",
+                    "the header names {what} columns {} and {}",
                     other + 1,
                     i + 1
                 ))

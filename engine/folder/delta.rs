@@ -50,21 +50,24 @@ fn is_delta(encoding: Encoding) -> bool {
     matches!(encoding, Encoding::DELTA_BYTE_ARRAY | Encoding::DELTA_LENGTH_BYTE_ARRAY)
 }
 
+/// The library counts in 32 bits.
+#[allow(clippy::cast_possible_truncation, reason = "it wraps around as the library does")]
+fn in_32_bits(n: i64) -> i64 {
+    i64::from(n as i32)
+}
+
 /// The text of a page; `None` if it is encoded otherwise.
 fn texts_of(page: &Page, column: &ColumnChunkMetaData) -> io::Result<Option<Texts>> {
     if matches!(page, Page::DictionaryPage { .. }) || !is_delta(page.encoding()) {
         return Ok(None);
     }
-    let levels = match page {
-        Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
-            *def_levels_byte_len as usize + *rep_levels_byte_len as usize
-        }
-        _ => {
-            let descriptor = column.column_descr();
-            let kinds = [descriptor.max_rep_level(), descriptor.max_def_level()];
-            let n = kinds.iter().filter(|level| **level > 0).count();
-            (0..n).try_fold(0, |at, _| behind_levels(page.buffer(), at))?
-        }
+    let levels = if let Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } = page {
+        *def_levels_byte_len as usize + *rep_levels_byte_len as usize
+    } else {
+        let descriptor = column.column_descr();
+        let kinds = [descriptor.max_rep_level(), descriptor.max_def_level()];
+        let n = kinds.iter().filter(|level| **level > 0).count();
+        (0..n).try_fold(0, |at, _| behind_levels(page.buffer(), at))?
     };
     let values = page.buffer().get(levels..).ok_or_else(broken)?;
     let mut first = Lengths::new(values)?;
@@ -137,10 +140,8 @@ impl<'a> Lengths<'a> {
                 let here = left.min(self.size as u64);
                 for i in 0..usize::try_from(here).unwrap_or(0) {
                     let more = bits(packed, i * width, width).ok_or_else(broken)?;
-                    // The library counts in 32 bits.
                     let sum = value.wrapping_add(least).wrapping_add(more);
-                    let low = u32::try_from(sum & 0xffff_ffff).unwrap_or(0);
-                    value = i64::from(low.cast_signed());
+                    value = in_32_bits(sum);
                     longest = longest.max(value);
                 }
                 self.at += width * self.size / 8;

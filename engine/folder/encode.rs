@@ -37,7 +37,7 @@ impl EncoderFactory for Encoders {
             Float32, Float64, LargeBinary, Timestamp,
         };
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
-            Float16 => double(array.as_primitive::<Float16Type>(), |value| value.to_f64()),
+            Float16 => double(array.as_primitive::<Float16Type>(), f64::from),
             Float32 => double(array.as_primitive::<Float32Type>(), f64::from),
             Float64 => double(array.as_primitive::<Float64Type>(), |value| value),
             Binary => bytes(|i| array.as_binary::<i32>().value(i)),

@@ -14,6 +14,7 @@ use super::value::{Glued, Scan, Step, indent_of, scalar_end};
 
 /// Where reading begins, and where it ended: what must be known of the text before a place to go on
 /// there.
+#[allow(clippy::struct_excessive_bools, reason = "each says another thing of the text before")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     /// Bytes of the text before it.

@@ -244,10 +244,10 @@ fn renamed(own: &Fields, fields: &[TypedField]) -> Fields {
 fn with_text_keys(entries: &FieldRef) -> FieldRef {
     let DataType::Struct(fields) = entries.data_type() else { return Arc::clone(entries) };
     let mut fields: Vec<FieldRef> = fields.iter().cloned().collect();
-    if let Some(key) = fields.first_mut() {
-        if !matches!(key.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
-            *key = Arc::new(key.as_ref().clone().with_data_type(DataType::Utf8));
-        }
+    let is_text =
+        |field: &FieldRef| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View);
+    if let Some(key) = fields.first_mut().filter(|key| !is_text(key)) {
+        *key = Arc::new(key.as_ref().clone().with_data_type(DataType::Utf8));
     }
     Arc::new(entries.as_ref().clone().with_data_type(DataType::Struct(fields.into())))
 }

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use url::Url;
 
 use super::odd_keys::{is_odd_key, list_around};
@@ -62,6 +63,20 @@ pub(super) enum Unread {
     Failed(Error),
 }
 
+/// A listing under way, which ends with it.
+#[derive(Debug)]
+pub(super) struct Listing {
+    entries: mpsc::Receiver<Result<Vec<Entry>>>,
+    _task: JoinSet<()>,
+}
+
+impl Listing {
+    /// Some more files; `None` behind the last.
+    pub(super) async fn recv(&mut self) -> Option<Result<Vec<Entry>>> {
+        self.entries.recv().await
+    }
+}
+
 impl Place {
     /// A local folder below a landing place.
     pub fn local(landing: &Path, folder: PathBuf) -> Self {
@@ -70,17 +85,18 @@ impl Place {
     }
 
     /// Starts to list all files, in no order. The listing ends with the first error.
-    pub(super) fn list(&self) -> mpsc::Receiver<Result<Vec<Entry>>> {
-        let (sender, receiver) = mpsc::channel(2);
+    pub(super) fn list(&self) -> Listing {
+        let (sender, entries) = mpsc::channel(2);
+        let mut task = JoinSet::new();
         match self.clone() {
             Self::Local(local) => {
-                tokio::task::spawn_blocking(move || local.walk(&sender));
+                task.spawn_blocking(move || local.walk(&sender));
             }
             Self::Remote(store, url) => {
-                tokio::spawn(list_remote(store, url, sender));
+                task.spawn(list_remote(store, url, sender));
             }
         }
-        receiver
+        Listing { entries, _task: task }
     }
 
     /// Some bytes of a file; all of them, or an error.
@@ -259,7 +275,9 @@ impl Walk<'_> {
     }
 
     fn left_out(&mut self, prefix: &str, name: &OsStr, why: &'static str) {
-        let shown = format!("{prefix}{}", format!("{name:?}").trim_matches('"'));
+        #[allow(clippy::unnecessary_debug_formatting, reason = "it shows what is no text escaped")]
+        let escaped = format!("{name:?}");
+        let shown = format!("{prefix}{}", escaped.trim_matches('"'));
         self.push(Entry::LeftOut { shown, why });
     }
 

@@ -178,20 +178,15 @@ impl Reader {
     ) -> Result<(Before, bool)> {
         let (mut cutter, fields) = (self.cutter(range, None), Arc::clone(&self.fields));
         let count = move |pipe| {
-            let text = unpacked(pipe, packing);
-            match format {
-                Format::Json => {
-                    let may_grow = packing == Packing::Plain;
-                    let end = json::json(&mut cutter, text, json::Place::default(), may_grow);
-                    (Before::Json(end.place), false)
-                }
-                _ => {
-                    let mut text = text;
-                    let end = csv::csv(&mut cutter, &mut text, csv::Place::default(), &fields);
-                    let end = end.unwrap_or_default();
-                    (Before::Csv(end.place), end.is_open)
-                }
+            let mut text = unpacked(pipe, packing);
+            if format == Format::Json {
+                let may_grow = packing == Packing::Plain;
+                let end = json::json(&mut cutter, text, json::Place::default(), may_grow);
+                return (Before::Json(end.place), false);
             }
+            let end = csv::csv(&mut cutter, &mut text, csv::Place::default(), &fields);
+            let end = end.unwrap_or_default();
+            (Before::Csv(end.place), end.is_open)
         };
         let place = &self.folder.place;
         let (before, unread) = through(place, &range.path, 0..start, Bytes::new(), count).await?;

@@ -56,7 +56,9 @@ pub(super) async fn ingest_folder(
 /// Makes remarks, each once in a run.
 fn tell(job: &Job<'_>, watch: &mut Watch, mut remarks: Vec<String>) {
     watch.only_new(&mut remarks);
-    remarks.into_iter().for_each(|remark| job.world.remark(remark));
+    for remark in remarks {
+        job.world.remark(remark);
+    }
 }
 
 /// One table, one folder.

@@ -211,7 +211,7 @@ mod tests {
         let (small, large) = (vec![b'x'; 97], vec![b'x'; 98]);
         progress.take(message(0, Some(b"k-0"), Some(&small)));
         progress.take(message(1, Some(b"k-1"), Some(&large)));
-        progress.take(message(2, Some(&vec![b'k'; 101]), None));
+        progress.take(message(2, Some(&[b'k'; 101]), None));
         progress.take(message(3, Some(b""), Some(b"")));
         assert_eq!(progress.buffer.len(), 3 + 97 + 3);
         let found: Vec<_> = progress

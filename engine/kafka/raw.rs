@@ -53,7 +53,7 @@ pub(super) struct Headers<'a> {
     message: PhantomData<&'a [u8]>,
 }
 
-impl<'a> Headers<'a> {
+impl Headers<'_> {
     /// SAFETY: `message` must be a live message of librdkafka, and outlive what is returned.
     unsafe fn of(message: *const rd::rd_kafka_message_t) -> Self {
         let mut list = ptr::null_mut();

@@ -138,7 +138,7 @@ fn no_value_is_lost_where_two_columns_have_one_name() {
     let expected = json!({"id": 1, "id_1": 2, "id_2": 3, "s": {"x": 4, "x_1": 5}});
     assert_eq!(objects(&rows), [expected]);
     assert_eq!(text(Format::Csv, &rows), "id,id_1,id,s\n1,2,3,\"{x: 4, x: 5}\"\n");
-    assert!(text(Format::Table, &rows).starts_with("+"));
+    assert!(text(Format::Table, &rows).starts_with('+'));
     let read = parquet(printed(Format::Parquet, &rows));
     let names: Vec<&str> =
         read.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();

@@ -107,7 +107,7 @@ impl EncoderFactory for Exact {
         _: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Option<Box<dyn Encoder + 'a>> = match array.data_type() {
-            DataType::Float16 => numbers(array.as_primitive::<Float16Type>(), |x| x.to_f64()),
+            DataType::Float16 => numbers(array.as_primitive::<Float16Type>(), f64::from),
             DataType::Float32 => numbers(array.as_primitive::<Float32Type>(), f64::from),
             DataType::Float64 => numbers(array.as_primitive::<Float64Type>(), |x| x),
             _ => temporal(array).map(|text| Box::new(Quoted(text)) as Box<dyn Encoder + 'a>),

@@ -73,14 +73,16 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_down(|expr| {
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
-        let written = written(&expr);
+        let (name, written) = (expr.schema_name().to_string(), written(&expr));
+        // A cast has the name of what it casts, which may stand beside it, as in the key of a join.
+        let name = if op == Op::Cast { format!("{}({name})", op.name()) } else { name };
         let operands = match expr {
             Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
             Expr::Negative(value) | Expr::Cast(Cast { expr: value, .. }) => vec![*value],
             other => return Ok(Transformed::no(other)),
         };
         let signature = Signature::any(operands.len(), Volatility::Immutable);
-        let function = ScalarUDF::from(Checked { op, written, data_type, signature });
+        let function = ScalarUDF::from(Checked { op, name, written, data_type, signature });
         Ok(Transformed::yes(function.call(operands)))
     })
 }
@@ -166,10 +168,28 @@ enum Op {
     Cast,
 }
 
-/// One operator or cast of a query, with the text that its error shows.
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "checked_add",
+            Self::Subtract => "checked_subtract",
+            Self::Multiply => "checked_multiply",
+            Self::Divide => "checked_divide",
+            Self::Modulo => "checked_modulo",
+            Self::Negate => "checked_negate",
+            Self::Cast => "checked_cast",
+        }
+    }
+}
+
+/// One operator or cast of a query.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
     op: Op,
+    /// The name of the operator's column. To put it together from the operands' names at each
+    /// question takes minutes where thousands of terms are added up.
+    name: String,
+    /// The text that its error shows.
     written: String,
     data_type: DataType,
     signature: Signature,
@@ -180,15 +200,7 @@ pub(super) const PREFIX: &str = "checked_";
 
 impl ScalarUDFImpl for Checked {
     fn name(&self) -> &'static str {
-        match self.op {
-            Op::Add => "checked_add",
-            Op::Subtract => "checked_subtract",
-            Op::Multiply => "checked_multiply",
-            Op::Divide => "checked_divide",
-            Op::Modulo => "checked_modulo",
-            Op::Negate => "checked_negate",
-            Op::Cast => "checked_cast",
-        }
+        self.op.name()
     }
 
     fn signature(&self) -> &Signature {
@@ -202,6 +214,10 @@ impl ScalarUDFImpl for Checked {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(self.name(), self.data_type.clone(), nullable)))
+    }
+
+    fn schema_name(&self, _: &[Expr]) -> Result<String> {
+        Ok(self.name.clone())
     }
 
     fn is_strict(&self) -> bool {

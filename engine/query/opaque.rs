@@ -1,6 +1,7 @@
 //! Functions that give their argument as it is, and hide from the optimizer what it knows of it.
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -9,17 +10,18 @@ use super::shapes::Result;
 
 /// A value that may be NULL.
 pub(super) fn or_null(value: Expr) -> Expr {
-    call("or_null", Volatility::Immutable, value)
+    call("or_null", Signature::any(1, Volatility::Immutable), vec![value])
 }
 
-/// A value that may differ from row to row.
+/// A value that may differ from row to row: a function of constants counts as one, so that the second
+/// argument is a function of nothing.
 pub(super) fn varying(value: Expr) -> Expr {
-    call("varying", Volatility::Volatile, value)
+    let anything = call("anything", Signature::nullary(Volatility::Volatile), vec![]);
+    call("varying", Signature::any(2, Volatility::Volatile), vec![value, anything])
 }
 
-fn call(name: &'static str, volatility: Volatility, value: Expr) -> Expr {
-    let function = Opaque { name, signature: Signature::any(1, volatility) };
-    ScalarUDF::from(function).call(vec![value])
+fn call(name: &'static str, signature: Signature, arguments: Vec<Expr>) -> Expr {
+    ScalarUDF::from(Opaque { name, signature }).call(arguments)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -38,10 +40,11 @@ impl ScalarUDFImpl for Opaque {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(types[0].clone())
+        Ok(types.first().cloned().unwrap_or(DataType::Boolean))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(args.args[0].clone())
+        let nothing = ColumnarValue::Scalar(ScalarValue::Boolean(None));
+        Ok(args.args.into_iter().next().unwrap_or(nothing))
     }
 }

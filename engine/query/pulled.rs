@@ -5,7 +5,7 @@
 //! and groups; it is wrong through what looks at the whole set of rows, and not all of it is refused.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
+use datafusion::logical_expr::{Expr, Join, LogicalPlan};
 
 use super::shapes::{Result, refusal, span_in};
 
@@ -41,12 +41,19 @@ pub(super) fn check(plan: &LogicalPlan, goes: Use) -> Result<()> {
     Ok(())
 }
 
-/// The subquery of a lateral join.
+/// The subquery on the right of a lateral join.
 ///
 /// # Errors
 /// As [`check`].
-pub(super) fn lateral(subquery: &Subquery) -> Result<()> {
-    check(&subquery.subquery, Use::Value)
+pub(super) fn lateral(join: &Join) -> Result<()> {
+    let right = match join.right.as_ref() {
+        LogicalPlan::SubqueryAlias(named) => named.input.as_ref(),
+        right => right,
+    };
+    match right {
+        LogicalPlan::Subquery(lateral) => check(&lateral.subquery, Use::Value),
+        _ => Ok(()),
+    }
 }
 
 fn wrong_above(

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     Projection, SubqueryAlias,
 };
 
-use super::pulled::is_correlated;
+use super::pulled::{self, is_correlated};
 use super::subqueries::{Place, Subqueries};
 
 pub(super) type Result<T> = std::result::Result<T, DataFusionError>;
@@ -31,6 +31,9 @@ pub(super) fn in_right_shapes(plan: LogicalPlan) -> Result<LogicalPlan> {
     let copies = Cell::new(0);
     let rewritten = super::order::kept(plan)?.transform_up_with_subqueries(|node| {
         refuse_windows(&node)?;
+        if let LogicalPlan::Join(join) = &node {
+            pulled::lateral(join)?;
+        }
         let node = match node {
             LogicalPlan::SubqueryAlias(named) if hides_outer_columns(&named) => renamed(&named)?,
             LogicalPlan::Filter(filter) => {
@@ -66,10 +69,6 @@ fn renamed(named: &SubqueryAlias) -> Result<LogicalPlan> {
 
 /// Subqueries in other places than WHERE and HAVING.
 fn expressions(node: LogicalPlan, subqueries: &Subqueries) -> Result<LogicalPlan> {
-    if let LogicalPlan::Subquery(lateral) = &node {
-        super::pulled::lateral(lateral)?;
-        return Ok(node);
-    }
     let mut has_subquery = false;
     node.apply_expressions(|expr| {
         has_subquery |= expr.exists(|part| Ok(is_subquery(part)))?;

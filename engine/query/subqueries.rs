@@ -65,7 +65,7 @@ impl Subqueries {
             Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
                 let expr = self.value(*expr, schema, Place::Filter)?;
                 if let Some(one) = one_row(&subquery.subquery)? {
-                    return one.is_in(expr, negated);
+                    return one.has(expr, negated);
                 }
                 if !negated && !is_correlated(&subquery.subquery) {
                     // A semi join: right as it is.
@@ -88,17 +88,17 @@ impl Subqueries {
         expr.transform_up(|part| {
             Ok(match part {
                 Expr::Exists(exists) => Transformed::yes(exists_right(exists, place)?),
-                Expr::ScalarSubquery(inner) => match one_row(&inner.subquery)? {
+                Expr::ScalarSubquery(inner) => {
                     // HAVING is not kept where nothing matches.
-                    Some(OneRow { value, holds: Some(_) }) => Transformed::yes(value),
-                    _ => {
-                        pulled::check(&inner.subquery, Use::Value)?;
-                        Transformed::yes(Expr::ScalarSubquery(nullable(inner)?))
+                    if let Some(OneRow { value, holds: Some(_) }) = one_row(&inner.subquery)? {
+                        return Ok(Transformed::yes(value));
                     }
-                },
+                    pulled::check(&inner.subquery, Use::Value)?;
+                    Transformed::yes(Expr::ScalarSubquery(nullable(inner)?))
+                }
                 Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
                     if let Some(one) = one_row(&subquery.subquery)? {
-                        return one.is_in(*expr, negated).map(Transformed::yes);
+                        return one.has(*expr, negated).map(Transformed::yes);
                     }
                     let set = self.set(*expr, &subquery.subquery, schema, place)?;
                     let inside = answer(set.matches(Operator::Eq, false)?, set.unknown()?, true)?;
@@ -247,7 +247,7 @@ struct OneRow {
 }
 
 impl OneRow {
-    fn is_in(self, value: Expr, negated: bool) -> Result<Expr> {
+    fn has(self, value: Expr, negated: bool) -> Result<Expr> {
         let operator = if negated { Operator::NotEq } else { Operator::Eq };
         let compared = binary_expr(value, operator, self.value);
         match self.holds {

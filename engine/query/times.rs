@@ -10,10 +10,10 @@ use datafusion::arrow::compute::kernels::zip::zip;
 use datafusion::arrow::compute::{cast, nullif};
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type, IntervalMonthDayNano,
-    TimeUnit, TimestampMicrosecondType,
+    IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::functions::datetime;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -30,14 +30,25 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         let inner = match kind {
             Kind::Truncate => datetime::date_trunc(),
             Kind::Bin => datetime::date_bin(),
+            Kind::Format => datetime::to_char(),
             Kind::Read => datetime::to_timestamp_micros(&ConfigOptions::default()),
         };
-        let aliases = if kind == Kind::Truncate { vec!["datetrunc".to_owned()] } else { vec![] };
-        ScalarUDF::from(Wrapped { name, kind, inner, aliases })
+        let aliases = match kind {
+            Kind::Truncate => vec!["datetrunc".to_owned()],
+            Kind::Format => vec!["date_format".to_owned()],
+            Kind::Bin | Kind::Read => vec![],
+        };
+        let signature = match kind {
+            // DataFusion's would take the moments in nanoseconds.
+            Kind::Bin | Kind::Format => Signature::user_defined(Volatility::Immutable),
+            _ => inner.signature().clone(),
+        };
+        ScalarUDF::from(Wrapped { name, kind, inner, signature, aliases })
     };
     vec![
         wrapped("date_trunc", Kind::Truncate),
         wrapped("date_bin", Kind::Bin),
+        wrapped("to_char", Kind::Format),
         wrapped("to_timestamp", Kind::Read),
         ScalarUDF::from(Now {
             signature: Signature::nullary(Volatility::Stable),
@@ -50,6 +61,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
 enum Kind {
     Truncate,
     Bin,
+    Format,
     Read,
 }
 
@@ -59,6 +71,7 @@ struct Wrapped {
     name: &'static str,
     kind: Kind,
     inner: Arc<ScalarUDF>,
+    signature: Signature,
     aliases: Vec<String>,
 }
 
@@ -72,7 +85,46 @@ impl ScalarUDFImpl for Wrapped {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    /// The types of `to_char`: moments as they are, and a format. Those of `date_bin`: a stride,
+    /// moments as they are, and an origin in nanoseconds.
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        if self.kind == Kind::Format {
+            let [moment, _] = arg_types else {
+                return plan_err!("{} wants a moment and a format", self.name);
+            };
+            let moment = match moment {
+                DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+                }
+                moment if moment.is_temporal() => moment.clone(),
+                _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+            };
+            return Ok(vec![moment, DataType::Utf8]);
+        }
+        let [_, moment, origin @ ..] = arg_types else {
+            return plan_err!("{} wants a stride and a moment", self.name);
+        };
+        let moment = match moment {
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
+            DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => moment.clone(),
+            _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+        };
+        let origin = match origin {
+            [] => None,
+            [time @ (DataType::Time32(_) | DataType::Time64(_))] => Some(time.clone()),
+            [DataType::Timestamp(_, zone)] => {
+                Some(DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))
+            }
+            [_] => Some(DataType::Timestamp(TimeUnit::Nanosecond, None)),
+            _ => return plan_err!("{} wants a stride, a moment and an origin", self.name),
+        };
+        let stride = DataType::Interval(IntervalUnit::MonthDayNano);
+        Ok([stride, moment].into_iter().chain(origin).collect())
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
@@ -84,8 +136,10 @@ impl ScalarUDFImpl for Wrapped {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if self.kind == Kind::Read {
-            return self.read(args);
+        match self.kind {
+            Kind::Read => return self.read(args),
+            Kind::Format => return self.inner.invoke_with_args(args),
+            Kind::Truncate | Kind::Bin => {}
         }
         let DataType::Timestamp(TimeUnit::Microsecond, zone) = args.args[1].data_type() else {
             return self.inner.invoke_with_args(args);

@@ -19,7 +19,7 @@ use sqlparser::ast::{
     VisitorMut, WildcardAdditionalOptions, With,
 };
 use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 
 use super::joins::{Kind, Side, constraint, every_join, one_side, usual, wrong_as_it_is};
 
@@ -130,7 +130,9 @@ impl Merger<'_> {
         select.from = Vec::new();
         let _ = select.visit(&mut names);
         select.from = from;
-        if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = order_by {
+        if let Some(order_by) = order_by
+            && let OrderByKind::Expressions(keys) = &mut order_by.kind
+        {
             // A name of the result goes before a name of the tables.
             for output in select.projection.iter().filter_map(output_name) {
                 names.merged.remove(&output);
@@ -181,7 +183,7 @@ impl Merger<'_> {
 
     /// The columns of `SELECT * FROM table`, as its plan has them.
     fn columns(&self, table: TableWithJoins) -> Result<Vec<Shown>> {
-        let mut query = parse(|parser| parser.parse_query(), "SELECT * FROM t")?;
+        let mut query = select_star()?;
         let SetExpr::Select(select) = query.body.as_mut() else { return Err(unknown()) };
         select.from = vec![table];
         for scope in self.scopes.iter().rev() {
@@ -195,7 +197,7 @@ impl Merger<'_> {
             }
             if query.with.is_some() {
                 let body = SetExpr::Query(query);
-                query = parse(|parser| parser.parse_query(), "SELECT * FROM t")?;
+                query = select_star()?;
                 query.body = Box::new(body);
             }
             query.with = Some(with);
@@ -222,7 +224,7 @@ fn derived(
     shown: &[Shown],
     alias: Option<TableAlias>,
 ) -> Result<TableFactor> {
-    let mut query = parse(|parser| parser.parse_query(), "SELECT * FROM t")?;
+    let mut query = select_star()?;
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.projection = star(shown, &WildcardAdditionalOptions::default())?;
         select.from = vec![table.clone()];
@@ -234,14 +236,21 @@ fn parts(table: &TableReference) -> Vec<Ident> {
     table.to_vec().iter().map(|part| Ident::with_quote('"', part)).collect()
 }
 
-fn parse<T>(
-    part: impl Fn(&mut Parser<'_>) -> std::result::Result<T, sqlparser::parser::ParserError>,
-    text: &str,
-) -> Result<T> {
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(text);
-    parsed
-        .and_then(|mut parser| part(&mut parser))
-        .map_err(|cause| DataFusionError::SQL(Box::new(cause), None))
+/// A query to put tables and columns into.
+fn select_star() -> Result<Box<Query>> {
+    parser("SELECT * FROM t")?.parse_query().map_err(syntax)
+}
+
+fn expression(text: &str) -> Result<Expr> {
+    parser(text)?.parse_expr().map_err(syntax)
+}
+
+fn parser(text: &str) -> Result<Parser<'static>> {
+    Parser::new(&GenericDialect {}).try_with_sql(text).map_err(syntax)
+}
+
+fn syntax(cause: ParserError) -> DataFusionError {
+    DataFusionError::SQL(Box::new(cause), None)
 }
 
 /// The keys of USING or NATURAL; nothing for other constraints.
@@ -280,14 +289,14 @@ fn merge(kind: Kind, keys: &[String], left: &mut [Shown], right: &mut Vec<Shown>
             Kind::Right => other,
             Kind::Full => {
                 let both = format!("coalesce({}, {other})", own.expression);
-                parse(|parser| parser.parse_expr(), &both)?
+                expression(&both)?
             }
         };
     }
     if conditions.is_empty() {
         return Ok(Expr::Value(Value::Boolean(true).into()));
     }
-    parse(|parser| parser.parse_expr(), &conditions.join(" AND "))
+    expression(&conditions.join(" AND "))
 }
 
 /// The merged columns that an unqualified name means.

@@ -247,6 +247,9 @@ impl Table {
         {
             return Ok(true);
         }
+        if !commit.files.adds.is_empty() && self.shape()? != before.shape()? {
+            return Ok(true);
+        }
         // A change of columns or properties keeps what it saw, and would undo what it did not see.
         if commit.metadata.is_some() && self.state()?.metadata() != before.state()?.metadata() {
             return Ok(true);
@@ -432,5 +435,24 @@ mod tests {
         assert_eq!(ours.schema().unwrap().fields().len(), 2);
         let ours_next = Commit { follows: true, ..records(Some(1), 2) };
         assert_eq!(ours.commit(ours_next).await.unwrap().0, Outcome::Committed(2));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_written_for_another_shape_of_the_table_are_not_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ours = table(folder.path()).await;
+        let mut theirs = ours.clone();
+        let split = "-- One row is a record.\nCREATE TABLE bronze.t (a BIGINT COMMENT 'a')\nPARTITIONED BY (a);";
+        let split = parse(&TableName::new("bronze", "t"), "t.sql", split).unwrap();
+        let super::super::Evolution::Additive(action) = theirs.evolve(&split, &[]).unwrap() else {
+            panic!("a table without rows may be split otherwise");
+        };
+        theirs.commit(Commit { metadata: Some(action), ..Commit::default() }).await.unwrap();
+        let follows = |commit: Commit| Commit { follows: true, ..commit };
+        let (outcome, _) = ours.commit(follows(records(None, 1))).await.unwrap();
+        assert_eq!(outcome, Outcome::Lost, "the files were written without folders");
+        // What is read again is written for the table as it is.
+        let (outcome, _) = ours.commit(follows(records(None, 1))).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed(2));
     }
 }

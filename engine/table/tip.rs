@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use deltalake::DeltaTableError;
-use deltalake::kernel::Action;
 use deltalake::kernel::transaction::TransactionError;
+use deltalake::kernel::{Action, StructType};
 use deltalake::logstore::{CommitOrBytes, get_actions};
 use deltalake::table::state::DeltaTableState;
 use serde_json::{Map, Value};
@@ -152,10 +152,10 @@ impl Table {
         id: &str,
     ) -> Result<(Outcome, Option<Files>)> {
         let entry = self.entry(&commit, id)?;
-        let before = self.progress(&commit).await?;
+        let before = (self.progress(&commit).await?, self.shape()?);
         if !self.is_same_log().await? {
             self.reload().await?;
-            if self.progress(&commit).await? != before || !self.is_simple()? {
+            if (self.progress(&commit).await?, self.shape()?) != before || !self.is_simple()? {
                 return Ok((Outcome::Lost, Some(commit.files)));
             }
         }
@@ -184,7 +184,8 @@ impl Table {
                     may_arrive = false;
                     overtaken += 1;
                     self.follow().await?;
-                    let is_free = self.progress(&commit).await? == before && self.is_simple()?;
+                    let now = (self.progress(&commit).await?, self.shape()?);
+                    let is_free = now == before && self.is_simple()?;
                     if !is_free || overtaken == OVERTAKEN_MAX {
                         return Ok((Outcome::Lost, Some(commit.files)));
                     }
@@ -206,6 +207,13 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// The columns of this version, and those that split it into folders: files are written for
+    /// these, and in a version of another shape nobody could read them.
+    pub(super) fn shape(&self) -> Result<(Arc<StructType>, Vec<String>)> {
+        let state = self.state()?;
+        Ok((state.schema(), state.metadata().partition_columns().to_vec()))
     }
 
     /// The `txn`s that a commit moves, and those that it was read at, as this handle sees them.

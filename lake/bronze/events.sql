@@ -1,9 +1,9 @@
--- One row per event record that was delivered: a resent event is here as often as it came.
--- The event contract, version 1. Every line of the published examples fits; anything else goes to quarantine.
--- Fields with an open list of values are STRING: an unknown value is kept as sent, and counted ('lake.else.… = warn').
--- Numbers have bounds that no true value reaches: a duration 10^10 ms (115 days), the clock of a playback 10^11 ms (3 years),
--- a position 10^13 ms (live positions are epoch ms, until the year 2286), a count 10^9, a price a billion
--- (10^15 micros). Beyond them a record is in quarantine, and the models say beside their sums why these fit.
+-- One row per event record that was delivered: a resent event is here as often as it came. The event contract, version
+-- 1. Every line of the published examples fits; anything else goes to quarantine. Fields with an open list of values
+-- are STRING: an unknown value is kept as sent, and counted ('lake.else.… = warn'). Numbers have bounds that no true
+-- value reaches: a duration 10^10 ms (115 days), the clock of a playback 10^11 ms (3 years), a position 10^13 ms (live
+-- positions are epoch ms, until the year 2286), a count 10^9, a price a billion (10^15 micros). Beyond them a record
+-- is in quarantine, and the models say beside their sums why these fit.
 CREATE TABLE bronze.events (
     schema_version      BIGINT       NOT NULL COMMENT 'Version of this contract: 1',
     event_id            VARCHAR(128) NOT NULL COMMENT 'Set by the client; the same on every retry',
@@ -168,7 +168,8 @@ CREATE TABLE bronze.events (
         video.duration_ms >= 0 AND video.startup_ms >= 0 AND video.interval_ms >= 0 AND video.player_duration_ms >= 0
         AND video.buffer_ms >= 0 AND video.dropped_frames >= 0 AND video.bitrate_kbps >= 0 AND video.prev_bitrate_kbps >= 0
         AND video.width >= 0 AND video.height >= 0),
-    -- Players of live streams report a stand-in for infinity, 2^32 s: it is let in, and no duration (silver.video_durations).
+    -- Players of live streams report a stand-in for infinity, 2^32 s: it is let in, and no duration
+    -- (silver.video_durations).
     CONSTRAINT video_within_bounds CHECK (
         video.position_ms BETWEEN -10000000000000 AND 10000000000000
         AND video.from_position_ms BETWEEN -10000000000000 AND 10000000000000

@@ -41,7 +41,8 @@ CREATE TABLE bronze.videos (
 
     CONSTRAINT content_version_not_negative CHECK (content_version >= 0),
     CONSTRAINT times_not_negative CHECK (duration_ms >= 0 AND credits_start_ms >= 0 AND intro_end_ms >= 0),
-    CONSTRAINT times_within_bounds CHECK (duration_ms <= 10000000000 AND credits_start_ms <= 10000000000 AND intro_end_ms <= 10000000000),
+    CONSTRAINT times_within_bounds CHECK (
+        duration_ms <= 10000000000 AND credits_start_ms <= 10000000000 AND intro_end_ms <= 10000000000),
     CONSTRAINT lists_are_lists CHECK (
         starts_with(audio_languages, '[') AND starts_with(subtitle_languages, '[') AND starts_with(tags, '[') AND starts_with(chapters, '[')
         AND starts_with(regions_allowed, '[') AND starts_with(regions_blocked, '[') AND starts_with(ad_breaks, '[')),

@@ -1,7 +1,8 @@
--- One row per day, advertiser, campaign, creative, break type, country, device type and currency: how ads ran and what they earned.
--- SET: impressions, not test, by the day of their playback's corrected start. Every measure can be added up within a currency.
--- Quartiles are implied by later ones; skips and clicks imply nothing. CPM bills the impression, CPC every distinct click,
--- CPV one start, CPCV one complete, FLAT and HOUSE nothing. Micros are rounded once per row: add up nanos.
+-- One row per day, advertiser, campaign, creative, break type, country, device type and currency: how ads ran and what
+-- they earned. SET: impressions, not test, by the day of their playback's corrected start. Every measure can be added
+-- up within a currency. Quartiles are implied by later ones; skips and clicks imply nothing. CPM bills the impression,
+-- CPC every distinct click, CPV one start, CPCV one complete, FLAT and HOUSE nothing. Micros are rounded once per row:
+-- add up nanos.
 CREATE TABLE gold.ad_daily (
     report_date         DATE      NOT NULL COMMENT 'Day of the corrected start of the playback, in the reporting time zone',
     advertiser_id       STRING    NOT NULL COMMENT 'Advertiser; unknown where none was sent',

@@ -1,8 +1,9 @@
--- One row per day, video, cut, country, device type and stream type: attempts, plays and what was watched.
--- SET: playbacks in mode main, not test, that asked to play or played, by the day of their corrected start.
--- Ads count over attempts, everything else over plays (a play, or view, started). All measures but revenue can be added up.
--- Parameters: engaged = 30 s of play time or 95 % of the video seen; completed = 95 % of the video up to its credits seen;
--- reached end = a complete event or 95 % of the duration as furthest position; 2 s tolerance for contiguous viewing.
+-- One row per day, video, cut, country, device type and stream type: attempts, plays and what was watched. SET:
+-- playbacks in mode main, not test, that asked to play or played, by the day of their corrected start. Ads count over
+-- attempts, everything else over plays (a play, or view, started). All measures but revenue can be added up.
+-- Parameters: engaged = 30 s of play time or 95 % of the video seen; completed = 95 % of the video up to its credits
+-- seen; reached end = a complete event or 95 % of the duration as furthest position; 2 s tolerance for contiguous
+-- viewing.
 CREATE TABLE gold.video_daily (
     report_date           DATE      NOT NULL COMMENT 'Day of the corrected start of the playback, in the reporting time zone',
     video_id              STRING    NOT NULL COMMENT 'Video',
@@ -39,7 +40,8 @@ CREATE TABLE gold.video_daily (
     CONSTRAINT engaged_within_plays CHECK (engaged_views <= plays AND reached_end <= plays AND dropped <= plays),
     CONSTRAINT unique_within_media CHECK (unique_media_ms <= media_ms AND known_unique_media_ms <= known_duration_ms),
     CONSTRAINT foreground_within_play CHECK (foreground_ms <= play_time_ms),
-    CONSTRAINT times_not_negative CHECK (foreground_ms >= 0 AND watched_ms >= 0 AND stall_ms >= 0 AND ad_ms >= 0 AND unique_media_ms >= 0),
+    CONSTRAINT times_not_negative CHECK (
+        foreground_ms >= 0 AND watched_ms >= 0 AND stall_ms >= 0 AND ad_ms >= 0 AND unique_media_ms >= 0),
     CONSTRAINT stalls_and_play_within_watched CHECK (stall_ms + play_time_ms <= watched_ms)
 )
 PARTITIONED BY (report_date);

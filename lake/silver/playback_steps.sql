@@ -1,6 +1,5 @@
--- One row per video event of a playback with what followed it until the next one.
--- Parameters: 2 s tolerance; a jump counts for 15 s of play time at most; a step takes 0 to 10^10 ms (115 days), whatever a
--- clock says that was set.
+-- One row per video event of a playback with what followed it until the next one. Parameters: 2 s tolerance; a jump
+-- counts for 15 s of play time at most; a step takes 0 to 10^10 ms (115 days), whatever a clock says that was set.
 CREATE TABLE silver.playback_steps (
     playback_id           STRING    NOT NULL COMMENT 'Playback: one attempt to play one video on one player',
     seq                   BIGINT    NOT NULL COMMENT 'Place in the playback',

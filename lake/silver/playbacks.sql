@@ -1,7 +1,7 @@
--- One row per playback: an attempt to play one video on one player, with everything measured about it.
--- Flags are 0, 1 or NULL (not known). Parameters: 2 s tolerance, 15 s play time at most for a jump, 5 min at most for a stall,
--- 1 s between the edges of a run, 30 s of play or 95 % of the video for an engaged view, 95 % for a completion and for the end.
--- No time is negative: where a client's clock steps back, the step takes none (silver.playback_steps).
+-- One row per playback: an attempt to play one video on one player, with everything measured about it. Flags are 0, 1
+-- or NULL (not known). Parameters: 2 s tolerance, 15 s play time at most for a jump, 5 min at most for a stall, 1 s
+-- between the edges of a run, 30 s of play or 95 % of the video for an engaged view, 95 % for a completion and for the
+-- end. No time is negative: where a client's clock steps back, the step takes none (silver.playback_steps).
 CREATE TABLE silver.playbacks (
     playback_id            STRING    NOT NULL COMMENT 'Playback: one attempt to play one video on one player',
     video_id               STRING    NOT NULL COMMENT 'Video',

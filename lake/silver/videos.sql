@@ -1,6 +1,6 @@
--- One row per version of a video: its attributes from valid_from until valid_to (slowly changing, type 2).
--- Join it by video_id and valid_from <= time < valid_to; the first version opens at 1970-01-01, so no event is too early.
--- Of two records with one valid_from the later updated_ts counts, else the later record or file time, else the greater
+-- One row per version of a video: its attributes from valid_from until valid_to (slowly changing, type 2). Join it by
+-- video_id and valid_from <= time < valid_to; the first version opens at 1970-01-01, so no event is too early. Of two
+-- records with one valid_from the later updated_ts counts, else the later record or file time, else the greater
 -- content. A record that begins at 9999-12-31 or later never holds, unless the video has no other.
 CREATE TABLE silver.videos (
     video_id           STRING    NOT NULL COMMENT 'Video',

@@ -14,7 +14,8 @@ runs_begin_and_end = "(SELECT coalesce(sum(started_watching), 0) FROM this) = (S
 -- The area under the curve is the average percentage viewed: that is the check `conservation`.
 --
 -- An interval is its two edges: +1 from its start on, -1 from its end on. In the slice of an edge it counts for what
--- is left of the slice, in all later slices for the whole slice. So two rows an interval are enough, however long it is.
+-- is left of the slice, in all later slices for the whole slice. So two rows an interval are enough, however long it
+-- is.
 
 WITH counted_playbacks AS (
     SELECT

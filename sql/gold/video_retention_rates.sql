@@ -10,7 +10,8 @@ SELECT
     retention.slice,
     CAST(retention.slice AS DOUBLE) / 100 AS elapsed_video_time_ratio,
     retention.plays,
-    CAST(retention.watched_units AS DOUBLE) / (CAST(durations.duration_ms AS DOUBLE) * retention.plays) AS audience_watch_ratio,
+    CAST(retention.watched_units AS DOUBLE) / (CAST(durations.duration_ms AS DOUBLE) * retention.plays)
+        AS audience_watch_ratio,
     retention.started_watching,
     retention.stopped_watching,
     retention.total_segment_impressions

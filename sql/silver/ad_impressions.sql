@@ -130,8 +130,8 @@ SELECT
     impressions.pricing_model,
     impressions.price_micros,
     impressions.currency,
-    -- Exact: a thousandth of a price per mille in micros is the price in nanos. Of 38 digits a price takes 15, a thousand 3
-    -- and the clicks, in one impression or in any sum of them, the other 20.
+    -- Exact: a thousandth of a price per mille in micros is the price in nanos. Of 38 digits a price takes 15, a
+    -- thousand 3 and the clicks, in one impression or in any sum of them, the other 20.
     CAST(coalesce(CASE impressions.pricing_model
         WHEN 'CPM' THEN CAST(impressions.price_micros AS DECIMAL(38, 0))
         WHEN 'CPC' THEN CAST(impressions.price_micros AS DECIMAL(38, 0)) * 1000 * impressions.click_count

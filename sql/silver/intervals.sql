@@ -82,8 +82,12 @@ SELECT
     rate,
     muted,
     -- Kept between the years 1 and 9999, as the start of a playback is.
-    arrow_cast(greatest(-62135596800000, least(253402300799999, ts_ms + wall_from_ms)) * 1000, 'Timestamp(Microsecond, Some("UTC"))') AS wall_start_ts,
-    arrow_cast(greatest(-62135596800000, least(253402300799999, ts_ms + wall_to_ms)) * 1000, 'Timestamp(Microsecond, Some("UTC"))')   AS wall_end_ts,
+    arrow_cast(
+        greatest(-62135596800000, least(253402300799999, ts_ms + wall_from_ms)) * 1000,
+        'Timestamp(Microsecond, Some("UTC"))') AS wall_start_ts,
+    arrow_cast(
+        greatest(-62135596800000, least(253402300799999, ts_ms + wall_to_ms)) * 1000,
+        'Timestamp(Microsecond, Some("UTC"))') AS wall_end_ts,
     -- What no interval that begins earlier has shown yet: its sum is the union of all.
     greatest(0, end_ms - greatest(start_ms, coalesce(
         max(end_ms) OVER (PARTITION BY playback_id ORDER BY start_ms, end_ms, seq, ts_ms, event_id, part ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),

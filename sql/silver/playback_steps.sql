@@ -12,8 +12,9 @@ no_event_lost = "(SELECT count(*) FROM this) = (SELECT count(*) FROM silver.even
 --   loop        it went back to the start by way of the end, within the same allowance
 --   jump        it went elsewhere: a seek was lost; nothing was seen as far as we know
 --
--- A step takes from 0 to 10^10 ms (115 days), and moves at most so far: beyond, a clock was set, back or forth. So no step
--- counts for more than about 10^10 ms of anything, and sums of steps fit in 64 bits up to 9 * 10^8 steps in a group.
+-- A step takes from 0 to 10^10 ms (115 days), and moves at most so far: beyond, a clock was set, back or forth. So no
+-- step counts for more than about 10^10 ms of anything, and sums of steps fit in 64 bits up to 9 * 10^8 steps in a
+-- group.
 
 WITH video_events AS (
     SELECT
@@ -24,8 +25,10 @@ WITH video_events AS (
         CAST(events.event_ts AS BIGINT) / 1000 + starts.clock_offset_ms                                AS ts_ms,
         -- The bounds of bronze.events: what came before it had them is unknown where it is beyond.
         CASE WHEN events.mono_ms <= 100000000000 THEN events.mono_ms END                                AS mono_ms,
-        CASE WHEN events.video.position_ms BETWEEN -10000000000000 AND 10000000000000 THEN events.video.position_ms END AS position_ms,
-        CASE WHEN events.video.from_position_ms BETWEEN -10000000000000 AND 10000000000000 THEN events.video.from_position_ms END AS from_position_ms,
+        CASE WHEN events.video.position_ms BETWEEN -10000000000000 AND 10000000000000
+            THEN events.video.position_ms END AS position_ms,
+        CASE WHEN events.video.from_position_ms BETWEEN -10000000000000 AND 10000000000000
+            THEN events.video.from_position_ms END AS from_position_ms,
         CASE WHEN events.video.startup_ms <= 10000000000 THEN events.video.startup_ms END               AS startup_ms,
         CASE WHEN events.video.playback_rate >= 0.01 THEN events.video.playback_rate ELSE 1.0 END       AS rate,
         events.video.state                                                                             AS state,

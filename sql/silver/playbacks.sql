@@ -7,13 +7,13 @@ every_playback_is_here = "(SELECT count(*) FROM this) = (SELECT count(*) FROM si
 media_is_conserved     = "(SELECT coalesce(sum(CAST(media_ms AS DECIMAL(38,0))), 0) FROM this) = (SELECT coalesce(sum(CAST(end_ms - start_ms AS DECIMAL(38,0))), 0) FROM silver.intervals)"
 ---*/
 
--- A playback that nothing ended is closed at its last evidence: viewing is never invented.
--- Parameters: 15 s play time at most for a jump, 5 min at most for a stall, 30 s or 95 % of the video for an engaged view,
--- 95 % of the video up to its credits for a completion, 95 % of its duration for its end.
+-- A playback that nothing ended is closed at its last evidence: viewing is never invented. Parameters: 15 s play time
+-- at most for a jump, 5 min at most for a stall, 30 s or 95 % of the video for an engaged view, 95 % of the video up
+-- to its credits for a completion, 95 % of its duration for its end.
 --
--- Each step counts in at most one of the times and each interval once in the media, with 10^10 ms at most (their contracts
--- check it): sums fit in 64 bits up to 9 * 10^8 of them, in one playback and in any group of playbacks, so in gold as well.
--- Positions are within 10^13 ms, and so is what was seen at least once: hundredfold they fit, too.
+-- Each step counts in at most one of the times and each interval once in the media, with 10^10 ms at most (their
+-- contracts check it): sums fit in 64 bits up to 9 * 10^8 of them, in one playback and in any group of playbacks, so
+-- in gold as well. Positions are within 10^13 ms, and so is what was seen at least once: hundredfold they fit, too.
 
 WITH playback_steps AS (
     SELECT

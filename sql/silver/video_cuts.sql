@@ -14,11 +14,13 @@ WITH catalogue_records AS (
     SELECT
         *,
         -- The record that was written first speaks of the beginning, as in silver.videos.
-        coalesce(valid_from, CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id) THEN _record_ts END) AS said_from,
+        coalesce(valid_from, CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id)
+            THEN _record_ts END) AS said_from,
         make_array(
-            CAST(coalesce(content_version, 1) AS VARCHAR), title, description_hash, language, audio_languages, subtitle_languages,
-            genre, tags, maturity_rating, series_id, CAST(season_no AS VARCHAR), CAST(episode_no AS VARCHAR), content_type,
-            creator_id, channel_id, studio, regions_allowed, regions_blocked, CAST(rights_from AS VARCHAR), CAST(rights_to AS VARCHAR),
+            CAST(coalesce(content_version, 1) AS VARCHAR), title, description_hash, language, audio_languages,
+            subtitle_languages, genre, tags, maturity_rating, series_id, CAST(season_no AS VARCHAR),
+            CAST(episode_no AS VARCHAR), content_type, creator_id, channel_id, studio, regions_allowed, regions_blocked,
+            CAST(rights_from AS VARCHAR), CAST(rights_to AS VARCHAR),
             licence_type, ad_breaks, monetization, CAST(is_live AS VARCHAR), stream_type
         ) AS content
     FROM bronze.videos
@@ -36,8 +38,10 @@ ordered_records AS (
         row_number() OVER (
             PARTITION BY video_id
             ORDER BY
-                said_from DESC NULLS LAST, updated_ts DESC NULLS LAST, _record_ts DESC NULLS LAST, content DESC NULLS LAST,
-                duration_ms DESC NULLS LAST, credits_start_ms DESC NULLS LAST, intro_end_ms DESC NULLS LAST, chapters DESC NULLS LAST) AS place
+                said_from DESC NULLS LAST, updated_ts DESC NULLS LAST, _record_ts DESC NULLS LAST,
+                content DESC NULLS LAST,
+                duration_ms DESC NULLS LAST, credits_start_ms DESC NULLS LAST, intro_end_ms DESC NULLS LAST,
+                chapters DESC NULLS LAST) AS place
     FROM catalogue_records
 )
 

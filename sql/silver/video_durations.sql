@@ -3,8 +3,8 @@ about   = "One row per cut of a video (video_id, content_version): its one durat
 refresh = "full"
 ---*/
 
--- Without a catalogue entry the duration is the one that players report most often; of equally frequent ones
--- the greater. One duration per cut keeps retention curves comparable. Beyond 10^10 ms (115 days) a report is a stand-in.
+-- Without a catalogue entry the duration is the one that players report most often; of equally frequent ones the
+-- greater. One duration per cut keeps retention curves comparable. Beyond 10^10 ms (115 days) a report is a stand-in.
 
 WITH duration_reports AS (
     SELECT

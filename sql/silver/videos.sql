@@ -20,13 +20,15 @@ WITH catalogue_records AS (
     SELECT
         *,
         -- The record that was written first speaks of the beginning.
-        coalesce(valid_from, CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id) THEN _record_ts END) AS said_from,
+        coalesce(valid_from, CASE WHEN _record_ts > min(_record_ts) OVER (PARTITION BY video_id)
+            THEN _record_ts END) AS said_from,
         -- Everything whose change makes a new version: to compare, and to break ties. A list, since texts joined to one
         -- can be equal where their parts differ.
         make_array(
-            CAST(coalesce(content_version, 1) AS VARCHAR), title, description_hash, language, audio_languages, subtitle_languages,
-            genre, tags, maturity_rating, series_id, CAST(season_no AS VARCHAR), CAST(episode_no AS VARCHAR), content_type,
-            creator_id, channel_id, studio, regions_allowed, regions_blocked, CAST(rights_from AS VARCHAR), CAST(rights_to AS VARCHAR),
+            CAST(coalesce(content_version, 1) AS VARCHAR), title, description_hash, language, audio_languages,
+            subtitle_languages, genre, tags, maturity_rating, series_id, CAST(season_no AS VARCHAR),
+            CAST(episode_no AS VARCHAR), content_type, creator_id, channel_id, studio, regions_allowed, regions_blocked,
+            CAST(rights_from AS VARCHAR), CAST(rights_to AS VARCHAR),
             licence_type, ad_breaks, monetization, CAST(is_live AS VARCHAR), stream_type
         ) AS content
     FROM bronze.videos
@@ -43,8 +45,10 @@ ordered_records AS (
         row_number() OVER (
             PARTITION BY video_id
             ORDER BY
-                said_from DESC NULLS LAST, updated_ts DESC NULLS LAST, _record_ts DESC NULLS LAST, content DESC NULLS LAST,
-                duration_ms DESC NULLS LAST, credits_start_ms DESC NULLS LAST, intro_end_ms DESC NULLS LAST, chapters DESC NULLS LAST,
+                said_from DESC NULLS LAST, updated_ts DESC NULLS LAST, _record_ts DESC NULLS LAST,
+                content DESC NULLS LAST,
+                duration_ms DESC NULLS LAST, credits_start_ms DESC NULLS LAST, intro_end_ms DESC NULLS LAST,
+                chapters DESC NULLS LAST,
                 release_ts DESC NULLS LAST, publish_ts DESC NULLS LAST, unpublish_ts DESC NULLS LAST) AS place
     FROM catalogue_records
 ),
@@ -61,7 +65,8 @@ states AS (
         AND (
             stated_from < arrow_cast('9999-12-31T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
             OR stated_from = min(stated_from) OVER (PARTITION BY video_id))
-    WINDOW newest_first AS (PARTITION BY video_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+    WINDOW newest_first AS (
+        PARTITION BY video_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ),
 
 -- One row per change of a video.
@@ -109,7 +114,8 @@ SELECT
     versions.is_live,
     versions.stream_type,
     CASE
-        WHEN versions.previous_from IS NULL THEN arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
+        WHEN versions.previous_from IS NULL
+            THEN arrow_cast('1970-01-01T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))')
         ELSE versions.stated_from
     END AS valid_from,
     lead(versions.stated_from, 1, arrow_cast('9999-12-31T00:00:00Z', 'Timestamp(Microsecond, Some("UTC"))'))

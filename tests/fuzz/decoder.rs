@@ -88,7 +88,7 @@ impl Target for DecoderTarget {
             let mut bytes = text.into_bytes();
             if dice.once_in(2) {
                 let others = [record(dice), steep(dice, 300)];
-                dice.damage(&mut bytes, &others.each_ref().map(|text| text.as_bytes()));
+                dice.damage(&mut bytes, &others.each_ref().map(String::as_bytes));
             }
             records.push(bytes);
         }

@@ -223,7 +223,7 @@ impl Target for JsonTarget {
         let mut text = document.text.into_bytes();
         if dice.once_in(2) {
             let others = [record(dice), steep(dice, 3000), self.document(dice).text];
-            dice.damage(&mut text, &others.each_ref().map(|text| text.as_bytes()));
+            dice.damage(&mut text, &others.each_ref().map(String::as_bytes));
         } else {
             case.expected = Some(document.expected);
             case.in_order_only = document.in_order_only;

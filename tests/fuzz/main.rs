@@ -13,8 +13,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::similar_names,
     reason = "a harness: it prints, takes the time, and may fail"
 )]
 

@@ -151,7 +151,10 @@ def dialect(sql):
     sql = re.sub(r"\b(first|last)_value\((\w+ ORDER BY)", r"\1(\2", sql)
     sql = re.sub(r"LEFT (SEMI|ANTI) JOIN", r"\1 JOIN", sql)
     sql = (
-        sql.replace("make_array(", "list_value(").replace("regexp_like(", "regexp_matches(").replace("btrim(", "trim(")
+        sql.replace("signum(", "sign(")
+        .replace("make_array(", "list_value(")
+        .replace("regexp_like(", "regexp_matches(")
+        .replace("btrim(", "trim(")
     )
     sql = re.sub(r"(I?LIKE '[^']*\\[^']*')", r"\1 ESCAPE '\\'", sql)
     return sql

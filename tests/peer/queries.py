@@ -623,7 +623,7 @@ class Maker:
             "floor(d)",
             "trunc(f)",
             "abs(d)",
-            "sign(v)",
+            "signum(v)",
             "CAST(v AS DOUBLE) / 3",
             "CAST(s AS VARCHAR)",
             "CAST(v AS VARCHAR)",
