@@ -440,10 +440,13 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn files_written_for_another_shape_of_the_table_are_not_committed() {
         let folder = tempfile::tempdir().unwrap();
-        let mut ours = table(folder.path()).await;
+        let url = Url::from_directory_path(folder.path()).unwrap();
+        let name = TableName::new("bronze", "t");
+        let text = "-- One row is a record.\nCREATE TABLE bronze.t (a BIGINT COMMENT 'a', b INT COMMENT 'b')";
+        let plain = parse(&name, "t.sql", text).unwrap();
+        let mut ours = Table::create(&plain, &url, &StoreOptions::new()).await.unwrap();
         let mut theirs = ours.clone();
-        let split = "-- One row is a record.\nCREATE TABLE bronze.t (a BIGINT COMMENT 'a')\nPARTITIONED BY (a);";
-        let split = parse(&TableName::new("bronze", "t"), "t.sql", split).unwrap();
+        let split = parse(&name, "t.sql", &format!("{text}\nPARTITIONED BY (b);")).unwrap();
         let super::super::Evolution::Additive(action) = theirs.evolve(&split, &[]).unwrap() else {
             panic!("a table without rows may be split otherwise");
         };
