@@ -12,7 +12,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// A text that has several lines of its own, such as the report of an error: as [`line`], but line
+/// A text that has several lines of its own, such as the report of an error: as [`line()`], but line
 /// ends and tabs stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
