@@ -11,8 +11,9 @@ use crate::records::value;
 use crate::target::{Outcome, Target};
 
 /// Memory beside twice the record limit, in bytes: two chunks on their way and one being cut, each of
-/// a megabyte and more, the buffer that they are cut from, which doubles, and a row of that buffer.
-const MEMORY: usize = 12 << 20;
+/// a megabyte, or of 16,384 short rows that are refused with a message each; and the buffer that they
+/// are cut from, which doubles.
+const MEMORY: usize = 24 << 20;
 /// Of a text that a codec unpacks to.
 const BOMB_BYTES: usize = 24 << 20;
 

@@ -2,6 +2,7 @@
 //! packed or not, in one look or in many.
 
 use engine::decode::Class;
+use serde::de::IgnoredAny;
 
 use crate::dice::Dice;
 use crate::reading::{Desk, Item, Packed, Reading, Text, What, ends, hash, packed};
@@ -119,7 +120,9 @@ fn lines(dice: &mut Dice, limit: usize) -> Document {
         if dice.once_in(10) {
             document.text.push('\r');
         }
-        let is_last = position + 1 == n && line.ends_with('}') && line.starts_with("{\"");
+        // A last line that is no whole object would wait for its end.
+        let is_whole = || serde_json::from_str::<IgnoredAny>(&line).is_ok();
+        let is_last = position + 1 == n && line.starts_with('{') && is_whole();
         if !is_last || dice.once_in(2) {
             document.text.push('\n');
         }
