@@ -36,6 +36,7 @@ mod guard;
 mod hash;
 mod joins;
 mod micros;
+mod nodes;
 mod opaque;
 mod order;
 mod pulled;
@@ -45,6 +46,8 @@ mod shapes;
 mod simple;
 mod spans;
 mod subqueries;
+#[cfg(test)]
+mod testing;
 mod times;
 mod using;
 mod written;

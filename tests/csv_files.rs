@@ -1,12 +1,8 @@
 //! What CSV files look like in the wild: headers, separators, quotes, rows that are no rows.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::support::{Lake, gzip};
+use crate::support::{Lake, append, gzip};
 
 const TABLE: &str = "-- One row per record.
 CREATE TABLE bronze.t (id STRING NOT NULL, name STRING, n BIGINT, x DOUBLE, ok BOOLEAN, deep STRUCT<a STRING>)
@@ -16,25 +12,10 @@ fn lake() -> Lake {
     Lake::with(&[("lake/bronze/t.sql", TABLE)])
 }
 
-fn append(path: &Path, bytes: &[u8]) {
-    OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
-}
-
 /// Columns of the table, by file and position.
 #[track_caller]
 fn taken(lake: &Lake, columns: &str) -> Vec<Value> {
     lake.rows(&format!("SELECT {columns} FROM bronze.t ORDER BY _source_file, _offset"))
-}
-
-/// What is in quarantine, as `not_csv@1`.
-#[track_caller]
-fn refused(lake: &Lake) -> String {
-    let sql = "SELECT error_class, position FROM bronze.quarantine ORDER BY source, position";
-    let shown = lake.rows(sql);
-    let shown = shown
-        .iter()
-        .map(|row| format!("{}@{}", row["error_class"].as_str().unwrap(), row["position"]));
-    shown.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -55,7 +36,7 @@ fn headers_of_any_case_and_separator_name_the_columns() {
             lake.ok(&["run", "bronze"]);
             let row = json!({"id": "1", "name": "alpha", "n": 5});
             assert_eq!(taken(&lake, "id, name, n"), [row.clone(), row], "{header}");
-            assert_eq!(refused(&lake), "", "{header}");
+            assert_eq!(lake.refused(), "", "{header}");
         }
     }
 }
@@ -71,7 +52,7 @@ fn a_header_that_names_no_column_is_a_mistake_and_is_not_repeated() {
     output.says(0, &["t/a.csv: the header names no column", "id,name,n,x,ok,deep.a"]);
     output.says(0, &["t/c.csv: the header names `name` in columns 2 and 3"]);
     assert!(!output.stderr.contains("alice"), "{}", output.stderr);
-    assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0");
+    assert_eq!(lake.refused(), "unreadable@0 unreadable@0 unreadable@0");
     let messages = lake.rows("SELECT error_message, raw FROM bronze.quarantine");
     assert!(!format!("{messages:?}").contains("alice"), "{messages:?}");
     let expected = [json!({"id": "1", "_rescued_data": "{\"other\":\"x\"}"})];
@@ -86,7 +67,7 @@ fn a_row_with_other_fields_than_its_header_is_in_quarantine_as_a_whole() {
     lake.ok(&["run", "bronze"]);
     let ids: Vec<Value> = taken(&lake, "id").iter().map(|row| row["id"].clone()).collect();
     assert_eq!(ids, ["1", "4", "5", "6"]);
-    assert_eq!(refused(&lake), "not_csv@1 not_csv@2 missing_field@5");
+    assert_eq!(lake.refused(), "not_csv@1 not_csv@2 missing_field@5");
     let rescued = "SELECT count(*) AS n FROM bronze.t WHERE _rescued_data IS NOT NULL";
     assert_eq!(lake.number(rescued), 0, "a shifted value is nowhere in the table");
 }
@@ -108,7 +89,7 @@ fn a_quote_that_is_not_closed_costs_its_line_and_not_the_rest() {
             let found = taken(&lake, "id");
             let found: Vec<&str> = found.iter().map(|row| row["id"].as_str().unwrap()).collect();
             assert_eq!(found.join(" "), ids, "{text}");
-            assert_eq!(refused(&lake), expected, "{text}");
+            assert_eq!(lake.refused(), expected, "{text}");
         }
     }
 }
@@ -122,7 +103,7 @@ fn a_quote_that_is_not_closed_in_a_long_file_costs_no_memory_and_no_rows() {
     lake.land("t/a.csv", text.as_bytes());
     lake.ok(&["run", "bronze"]);
     assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 299_999);
-    assert_eq!(refused(&lake), "not_csv@0");
+    assert_eq!(lake.refused(), "not_csv@0");
 }
 
 #[test]
@@ -138,14 +119,14 @@ fn a_row_above_the_limit_costs_itself() {
             lake.land(name, &if packed { gzip(text.as_bytes()) } else { text.into_bytes() });
             lake.ok(&["run", "bronze"]);
             assert_eq!(taken(&lake, "id"), [json!({"id": "1"}), json!({"id": "3"})]);
-            assert_eq!(refused(&lake), "too_large@1");
+            assert_eq!(lake.refused(), "too_large@1");
         }
     }
     let mut lake = lake();
     lake.set("LAKE_INGEST_RECORD_LIMIT", "2KiB");
     lake.land("t/a.csv", format!("id,{big}\n1,2\n").as_bytes());
     lake.run(&["run", "bronze"]).says(0, &["t/a.csv: the header is longer"]);
-    assert_eq!(refused(&lake), "unreadable@0");
+    assert_eq!(lake.refused(), "unreadable@0");
 }
 
 #[test]
@@ -163,7 +144,7 @@ fn numbers_and_booleans_are_those_that_json_has() {
     assert_eq!(lake.number(same), 4);
     let taken = lake.rows("SELECT id, ok FROM bronze.t WHERE _source_file = 't/c.csv' ORDER BY id");
     assert_eq!(taken, [json!({"id": "4", "ok": true}), json!({"id": "5", "ok": false})]);
-    assert_eq!(refused(&lake), "wrong_type@2 wrong_type@3");
+    assert_eq!(lake.refused(), "wrong_type@2 wrong_type@3");
 }
 
 #[test]
@@ -223,7 +204,7 @@ fn a_file_that_grows_by_whole_rows_or_ends_a_half_one_is_read_on() {
         let second = "first line\nsecond line";
         let expected = [row("1", "a", 1), row("2", second, 2), row("3", "c", 3), row("4", "d", 4)];
         assert_eq!(rows, expected);
-        assert_eq!(refused(&lake), "not_csv@1 not_csv@2", "the halves, as they stood");
+        assert_eq!(lake.refused(), "not_csv@1 not_csv@2", "the halves, as they stood");
     }
 }
 
@@ -238,7 +219,7 @@ fn files_of_nothing_or_of_a_header_are_no_faults() {
     lake.ok(&["run", "bronze"]);
     lake.ok(&["run", "bronze"]);
     assert_eq!(taken(&lake, "id, length(name) AS n"), [json!({"id": "1", "n": 3})]);
-    assert_eq!(refused(&lake), "");
+    assert_eq!(lake.refused(), "");
 }
 
 #[test]
@@ -251,7 +232,7 @@ fn a_file_that_is_not_packed_as_its_name_says_is_told() {
     lake.land("t/d.csv.gz", &gzip(b"id,name\n4,delta\n"));
     lake.run(&["run", "bronze"]).says(0, &["t/a.csv.gz", "t/b.csv.zst", "t/c.csv.gz"]);
     assert_eq!(taken(&lake, "id"), [json!({"id": "4"})]);
-    assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0");
+    assert_eq!(lake.refused(), "unreadable@0 unreadable@0 unreadable@0");
 }
 
 #[test]
@@ -262,7 +243,7 @@ fn a_quote_that_is_not_closed_keeps_no_more_bytes_than_a_record_may_have() {
         lake.land("t/a.csv", format!("id,name\n1,a\n2,\"{}", "x".repeat(length)).as_bytes());
         lake.ok(&["run", "bronze"]);
         assert_eq!(taken(&lake, "id"), [json!({"id": "1"})]);
-        assert_eq!(refused(&lake), expected);
+        assert_eq!(lake.refused(), expected);
         let kept = lake.number("SELECT length(encode(raw, 'hex')) AS n FROM bronze.quarantine");
         assert!(kept <= 2 * 2048, "{kept} hexadecimal digits");
     }

@@ -1,12 +1,8 @@
 //! What JSON may look like in a file: a line each, over lines, glued together, or in one list.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
-
 use serde_json::json;
 
-use crate::support::{Lake, gzip, zstandard};
+use crate::support::{Lake, append, gzip, zstandard};
 
 const TABLE: &str = "-- One row per record.
 CREATE TABLE bronze.t (id STRING NOT NULL, tags JSON)
@@ -23,21 +19,6 @@ fn taken(lake: &Lake) -> String {
     let shown =
         rows.iter().map(|row| format!("{}@{}", row["id"].as_str().unwrap(), row["_offset"]));
     shown.collect::<Vec<_>>().join(" ")
-}
-
-/// What is in quarantine, as `not_json@1`.
-#[track_caller]
-fn refused(lake: &Lake) -> String {
-    let rows =
-        lake.rows("SELECT error_class, position FROM bronze.quarantine ORDER BY source, position");
-    let shown = rows
-        .iter()
-        .map(|row| format!("{}@{}", row["error_class"].as_str().unwrap(), row["position"]));
-    shown.collect::<Vec<_>>().join(" ")
-}
-
-fn append(path: &Path, text: &str) {
-    OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 #[test]
@@ -71,7 +52,7 @@ fn every_shape_of_json_comes_in_with_a_position_for_each_record() {
             lake.land(name, &bytes);
             lake.ok(&["run", "bronze"]);
             assert_eq!(taken(&lake), expected, "{name}: {text}");
-            assert_eq!(refused(&lake), "", "{name}: {text}");
+            assert_eq!(lake.refused(), "", "{name}: {text}");
         }
     }
 }
@@ -105,7 +86,7 @@ fn what_is_no_json_costs_only_itself() {
         lake.land("t/a.json", text.as_bytes());
         lake.ok(&["run", "bronze"]);
         assert_eq!(taken(&lake), expected, "{text}");
-        let refused = refused(&lake).replace("wrong_type", "not_json");
+        let refused = lake.refused().replace("wrong_type", "not_json");
         assert_eq!(refused, expected_refused.replace("wrong_type", "not_json"), "{text}");
     }
 }
@@ -123,11 +104,11 @@ fn a_file_that_grows_goes_on_in_the_middle_of_whatever_it_is() {
         let lake = lake();
         let path = lake.land("t/a.json", b"");
         for piece in text.as_bytes().chunks(7) {
-            append(&path, std::str::from_utf8(piece).unwrap());
+            append(&path, piece);
             lake.ok(&["run", "bronze"]);
         }
         assert_eq!(taken(&lake), taken(&whole), "{text}");
-        assert_eq!(refused(&lake), "", "{text}");
+        assert_eq!(lake.refused(), "", "{text}");
     }
 }
 
@@ -165,7 +146,7 @@ fn a_record_above_the_limit_costs_itself_in_every_shape_and_packing() {
             lake.ok(&["run", "bronze"]);
             let rows = lake.rows("SELECT id FROM bronze.t ORDER BY _offset");
             assert_eq!(rows, [json!({"id": "a"}), json!({"id": "b"})], "shape {i}");
-            assert_eq!(refused(&lake), "too_large@1", "shape {i}");
+            assert_eq!(lake.refused(), "too_large@1", "shape {i}");
         }
     }
 }
@@ -190,7 +171,7 @@ fn a_text_of_another_encoding_is_told_and_is_no_garbage() {
     let output = lake.run(&["run", "bronze"]);
     output.says(0, &["t/a.ndjson: the text is UTF-16", "t/b.json: the text", "t/c.csv: the text"]);
     assert_eq!(taken(&lake), "good@1");
-    assert_eq!(refused(&lake), "unreadable@0 unreadable@0 unreadable@0 not_utf8@0");
+    assert_eq!(lake.refused(), "unreadable@0 unreadable@0 unreadable@0 not_utf8@0");
 }
 
 #[test]
@@ -199,15 +180,15 @@ fn a_list_behind_white_space_is_one_however_the_file_grows() {
         let lake = lake();
         let path = lake.land("t/a.json", begin.as_bytes());
         lake.ok(&["run", "bronze"]);
-        append(&path, "[{\"id\":\"a\"},\n{\"id\":\"b\"}]\n");
+        append(&path, b"[{\"id\":\"a\"},\n{\"id\":\"b\"}]\n");
         lake.ok(&["run", "bronze"]);
         assert_eq!(taken(&lake), "a@0 b@1", "{begin:?}");
-        assert_eq!(refused(&lake), "", "{begin:?}");
+        assert_eq!(lake.refused(), "", "{begin:?}");
     }
     let lake = lake();
     let path = lake.land("t/a.ndjson", b" \n");
     lake.ok(&["run", "bronze"]);
-    append(&path, "{\"id\":\"a\"}\n");
+    append(&path, b"{\"id\":\"a\"}\n");
     lake.ok(&["run", "bronze"]);
     assert_eq!(taken(&lake), "a@1");
 }
@@ -223,6 +204,6 @@ fn where_a_damaged_list_ends_is_no_position_of_a_record() {
         let taken = lake.number("SELECT count(*) AS n FROM bronze.t");
         assert!(taken > 0 && taken < 500, "{taken}");
         assert_eq!(lake.number("SELECT max(_offset) AS n FROM bronze.t"), taken - 1);
-        assert_eq!(refused(&lake), format!("unreadable@{taken}"));
+        assert_eq!(lake.refused(), format!("unreadable@{taken}"));
     }
 }

@@ -1,12 +1,10 @@
 //! What lands in a folder and how often it is read: once, whatever happens to the file.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{Lake, batch, gzip, parquet, record_schema, zstandard};
+use crate::support::{Lake, append, batch, gzip, parquet, record_schema, zstandard};
 
 const EVENTS: &str = include_str!("fixtures/domain/events.jsonl");
 
@@ -15,11 +13,6 @@ const COUNT: &str = "SELECT count(*) AS n FROM bronze.events";
 /// Some lines of the events, each with its newline.
 fn lines(from: usize, to: usize) -> String {
     EVENTS.split_inclusive('\n').skip(from).take(to - from).collect()
-}
-
-fn append(path: &Path, bytes: &[u8]) {
-    let mut file = OpenOptions::new().append(true).open(path).unwrap();
-    file.write_all(bytes).unwrap();
 }
 
 /// The log of a table: one file a version.

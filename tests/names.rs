@@ -157,20 +157,24 @@ fn a_run_that_follows_reads_a_file_of_the_future_and_tells_things_once() {
     }
 }
 
+/// What a run leaves that is killed between the log of batches and its commit.
+fn run_and_be_killed(lake: &Lake) {
+    let log = lake.root().join("bronze/t/_delta_log");
+    let before = crate::support::below(&log);
+    lake.ok(&["run", "bronze"]);
+    for path in crate::support::below(&log) {
+        if !before.contains(&path) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_batch_that_is_repeated_takes_nothing_of_another_file_and_says_what_is_lost() {
     let (lake, folder) = lake();
     lake.ok(&["run", "bronze"]);
     write(&folder.join("b.ndjson"), "b");
-    // As a run that is killed between the log and its commit leaves it.
-    let version = lake.root().join("bronze/t/_delta_log");
-    let before = crate::support::below(&version);
-    lake.ok(&["run", "bronze"]);
-    for path in crate::support::below(&version) {
-        if !before.contains(&path) {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
+    run_and_be_killed(&lake);
     assert_eq!(ids(&lake), "good");
     write(&folder.join("b.ndjson"), "c");
     let output = lake.run(&["run", "bronze"]);
@@ -186,14 +190,7 @@ fn a_batch_that_is_repeated_takes_its_files_as_they_were_also_where_they_grew() 
     let (lake, folder) = lake();
     lake.ok(&["run", "bronze"]);
     write(&folder.join("b.ndjson"), "b");
-    let version = lake.root().join("bronze/t/_delta_log");
-    let before = crate::support::below(&version);
-    lake.ok(&["run", "bronze"]);
-    for path in crate::support::below(&version) {
-        if !before.contains(&path) {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
+    run_and_be_killed(&lake);
     std::fs::write(folder.join("b.ndjson"), "{\"id\":\"b\"}\n{\"id\":\"c\"}\n").unwrap();
     lake.ok(&["run", "bronze"]);
     assert_eq!(ids(&lake), "b c good");

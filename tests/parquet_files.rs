@@ -36,16 +36,6 @@ fn taken(lake: &Lake, columns: &str) -> Vec<Value> {
     lake.rows(&format!("SELECT {columns} FROM bronze.t ORDER BY _source_file, _offset"))
 }
 
-#[track_caller]
-fn refused(lake: &Lake) -> String {
-    let sql = "SELECT error_class, position FROM bronze.quarantine ORDER BY source, position";
-    let rows = lake.rows(sql);
-    let shown = rows
-        .iter()
-        .map(|row| format!("{}@{}", row["error_class"].as_str().unwrap(), row["position"]));
-    shown.collect::<Vec<_>>().join(" ")
-}
-
 /// Days since the Julian day 0 of 1970-01-01, and nanoseconds of the day.
 fn int96(days: i64, ns: u64) -> Int96 {
     let mut value = Int96::new();
@@ -176,7 +166,7 @@ fn columns_are_named_in_any_case_and_one_must_be_known() {
     let output = lake.run(&["run", "bronze"]);
     output.says(0, &["t/b.parquet: the Parquet file has no column of the contract", "id,n,x,ts"]);
     assert_eq!(taken(&lake, "id, n"), [json!({"id": "1", "n": 1})]);
-    assert_eq!(refused(&lake), "unreadable@0");
+    assert_eq!(lake.refused(), "unreadable@0");
 }
 
 #[test]
@@ -192,7 +182,7 @@ fn a_row_above_the_limit_costs_itself_and_a_repeated_value_no_memory() {
     let rows =
         lake.rows("SELECT length(id) AS l, count(*) AS n FROM bronze.t GROUP BY 1 ORDER BY 1");
     assert_eq!(rows, [json!({"l": 1, "n": 2}), json!({"l": 40_000, "n": n})]);
-    assert_eq!(refused(&lake), "too_large@1");
+    assert_eq!(lake.refused(), "too_large@1");
 }
 
 #[test]
@@ -216,7 +206,7 @@ fn a_page_above_what_memory_has_is_told_with_its_rows_and_later_ones_come_in() {
     let rows = taken(&lake, "id, _offset AS at");
     let row = |id: &str, at: i64| json!({"id": id, "at": at});
     assert_eq!(rows, [row("a", 0), row("b", 1), row("d", 4), row("e", 5)]);
-    assert_eq!(refused(&lake), "too_large@2");
+    assert_eq!(lake.refused(), "too_large@2");
 }
 
 #[test]

@@ -335,16 +335,7 @@ impl Splitter<'_> {
 
     /// A value that is no record, in a list.
     fn scalar(&mut self) -> Next {
-        match scalar_end(self.rest()) {
-            Some(n) => self.take(n),
-            None if self.rest().len() > self.cutter.limit => {
-                self.too_large();
-                self.begin_dropping(Dropping::Line);
-            }
-            None if self.has_ended => return self.unfinished(),
-            None => return Next::Wait,
-        }
-        Next::Passed
+        self.to(scalar_end(self.rest()))
     }
 
     /// A line that does not begin as an object.
@@ -354,8 +345,13 @@ impl Splitter<'_> {
 
     /// A record that goes to the first line's end at or behind `from`.
     fn line_from(&mut self, from: usize) -> Next {
-        match memchr(b'\n', &self.rest()[from..]) {
-            Some(n) => self.take(from + n),
+        self.to(memchr(b'\n', &self.rest()[from..]).map(|n| from + n))
+    }
+
+    /// A record that goes to `end`; `None` if its end is not in sight.
+    fn to(&mut self, end: Option<usize>) -> Next {
+        match end {
+            Some(n) => self.take(n),
             None if self.rest().len() > self.cutter.limit => {
                 self.too_large();
                 self.begin_dropping(Dropping::Line);

@@ -90,14 +90,13 @@ impl Bounded {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::cells;
     use super::super::{Limits, Query};
 
     fn run(sql: &str) -> Result<String, String> {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let query = Query::new(&Limits::planning(chrono_tz::UTC)).unwrap();
-        let rows = runtime.block_on(query.collect(sql)).map_err(|cause| cause.to_string())?;
-        let value = datafusion::arrow::util::display::array_value_to_string(rows[0].column(0), 0);
-        Ok(value.unwrap())
+        cells(runtime.block_on(query.collect(sql)))
     }
 
     #[test]

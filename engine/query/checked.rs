@@ -18,8 +18,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -27,6 +25,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
+use super::nodes::{input_schema, rewritten};
 use super::written::{sql_name, written};
 use super::{checked_sum, guard};
 use crate::error::Error;
@@ -47,25 +46,10 @@ impl AnalyzerRule for CheckedArithmetic {
 
 fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = input_schema(&plan)?;
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let expr = checked(expr, &schema)?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })?
-    .map_data(LogicalPlan::recompute_schema)?
-    .transform_data(guard::guarded)?
-    .transform_data(checked_sum::widened)
-}
-
-/// The columns that the expressions of a node may name.
-pub(super) fn input_schema(plan: &LogicalPlan) -> Result<DFSchema> {
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = plan {
-        let source = scan.source.schema();
-        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
-    }
-    Ok(schema)
+    rewritten(plan, |expr| checked(expr, &schema))?
+        .map_data(LogicalPlan::recompute_schema)?
+        .transform_data(guard::guarded)?
+        .transform_data(checked_sum::widened)
 }
 
 /// Replaces from the outside in, so that an error shows the operands as they were written.

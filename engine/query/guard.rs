@@ -13,7 +13,6 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::expr::BinaryExpr;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Operator, case};
 use datafusion::physical_expr::expressions::{self as physical, CastExpr};
@@ -23,7 +22,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::prelude::lit;
 
-use super::checked::{PREFIX, always_fits, input_schema};
+use super::checked::{PREFIX, always_fits};
+use super::nodes::{input_schema, rewritten};
 
 /// Guards the expressions of a node; the conditions of joins and scans stay as they are.
 pub(super) fn guarded(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -39,13 +39,7 @@ pub(super) fn guarded(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
             Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?)))
         }
-        plan => {
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(guard(expr, &schema)?.update_data(|expr| name.restore(expr)))
-            })
-        }
+        plan => rewritten(plan, |expr| guard(expr, &schema)),
     }
 }
 

@@ -10,13 +10,12 @@ use datafusion::common::datatype::DataTypeExt;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Cast, TryCast};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Union};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as Sql, TimezoneInfo};
 
-use super::checked::input_schema;
+use super::nodes::{input_schema, rewritten};
 use super::spans;
 
 /// SQL's `TIMESTAMP` is microseconds without a zone, `TIMESTAMPTZ` microseconds in UTC.
@@ -52,12 +51,7 @@ impl AnalyzerRule for MicrosecondCasts {
 
 fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = input_schema(&plan)?;
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        Ok(replaced(expr, &schema)?.update_data(|expr| name.restore(expr)))
-    })?
-    .map_data(|plan| match plan {
+    rewritten(plan, |expr| replaced(expr, &schema))?.map_data(|plan| match plan {
         // Its schema is that of its inputs, which have microseconds now.
         LogicalPlan::Union(union) => Ok(LogicalPlan::Union(Union::try_new(union.inputs)?)),
         plan => plan.recompute_schema(),

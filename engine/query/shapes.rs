@@ -11,12 +11,12 @@ use datafusion::common::{Diagnostic, NullEquality, Span};
 use datafusion::error::DataFusionError;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     Distinct, Expr, ExprFunctionExt, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder,
     Projection, SubqueryAlias,
 };
 
+use super::nodes::rewritten;
 use super::pulled::{self, is_correlated};
 use super::subqueries::{Place, Subqueries};
 
@@ -85,11 +85,8 @@ fn expressions(node: LogicalPlan, subqueries: &Subqueries) -> Result<LogicalPlan
         _ => input,
     };
     let place = if matches!(node, LogicalPlan::Join(_)) { Place::Filter } else { Place::Value };
-    let names = NamePreserver::new(&node);
-    let node = node.map_expressions(|expr| {
-        let name = names.save(&expr);
-        Ok(Transformed::yes(name.restore(subqueries.value(expr, &schema, place)?)))
-    })?;
+    let node =
+        rewritten(node, |expr| subqueries.value(expr, &schema, place).map(Transformed::yes))?;
     node.data.recompute_schema()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use engine::decode::Class;
 
 use crate::dice::Dice;
-use crate::reading::{Desk, Item, Packed, Reading, Text, What, ends, packed};
+use crate::reading::{Desk, Item, Landed, Packed, Reading, Text, What, ends};
 use crate::records::value;
 use crate::target::{Outcome, Target};
 
@@ -58,14 +58,9 @@ pub(crate) struct Came {
     unpacked: Option<Reading>,
 }
 
-/// A text, and how it is read.
 pub(crate) struct Case {
-    name: String,
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    packed: Option<(&'static str, Vec<u8>)>,
-    /// Whether that was damaged behind the packing.
-    is_damaged: bool,
+    file: Landed,
+    /// What must come of it, if that is known.
     expected: Option<Vec<Row>>,
 }
 
@@ -205,85 +200,62 @@ impl Target for CsvTarget {
     type Came = Came;
 
     fn case(&mut self, dice: &mut Dice) -> Case {
-        let mut case = Case {
-            name: "a.csv".to_owned(),
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            packed: None,
-            is_damaged: false,
-            expected: None,
-        };
         if dice.once_in(200) {
             let how = if dice.once_in(2) { Packed::Zstd } else { Packed::Gzip };
-            case.bytes = how.pack(&bomb(dice), usize::MAX);
-            case.name.push_str(how.ending());
-            case.ends.push(case.bytes.len());
-            return case;
+            let file = Landed::only_packed("a.csv", how, &bomb(dice));
+            return Case { file, expected: None };
         }
         let Document { text, rows, ends: row_ends } = document(dice, self.desk.limit);
         let mut text = text.into_bytes();
-        if dice.once_in(2) {
+        let (mut ends, expected) = if dice.once_in(2) {
             let other = document(dice, self.desk.limit).text;
             dice.damage(&mut text, &[other.as_bytes()]);
-            case.ends = vec![text.len()];
+            (vec![text.len()], None)
         } else {
             // Between rows a growing file comes to the same.
             let mut seen: Vec<usize> =
                 ends(dice, row_ends.len()).iter().map(|n| row_ends[n - 1]).collect();
             seen.push(text.len());
             seen.dedup();
-            (case.ends, case.expected) = (seen, Some(rows));
-        }
-        case.ends.retain(|end| *end > 0);
-        case.packed = packed(dice).map(|how| {
-            let mut packed = how.pack(&text, dice.below(text.len() + 1));
-            case.is_damaged = dice.once_in(4) && case.expected.is_none();
-            if case.is_damaged {
-                dice.damage(&mut packed, &[]);
-            }
-            (how.ending(), packed)
-        });
-        case.bytes = text;
-        case
+            (seen, Some(rows))
+        };
+        ends.retain(|end| *end > 0);
+        let file = Landed::new(dice, "a.csv".to_owned(), text, ends, expected.is_none());
+        Case { file, expected }
     }
 
     fn files(case: &Case) -> Vec<(String, &[u8])> {
-        let mut files = vec![(case.name.clone(), case.bytes.as_slice())];
-        let packed = case.packed.as_ref();
-        files.extend(packed.map(|(ending, bytes)| (format!("{}{ending}", case.name), &bytes[..])));
-        files
+        case.file.files()
     }
 
     fn run(&mut self, case: &Case) -> Result<Came, String> {
-        let (desk, size) = (&self.desk, case.bytes.len());
+        let (desk, file) = (&self.desk, &case.file);
         let kept = if case.expected.is_some() { Text::Kept } else { Text::Ours };
-        let at_once = desk.read(&case.name, &case.bytes, &[size], kept)?;
+        let at_once = desk.read(&file.name, &file.bytes, &[file.bytes.len()], kept)?;
         let grown = case.expected.as_ref().map(|_| {
-            let seen = desk.read(&case.name, &case.bytes, &case.ends, Text::Kept);
-            seen.map_err(|broken| format!("seen at {:?}: {broken}", case.ends))
+            let seen = desk.read(&file.name, &file.bytes, &file.ends, Text::Kept);
+            seen.map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))
         });
-        let unpacked = case.packed.as_ref().map(|(ending, packed)| {
-            let name = format!("{}{ending}", case.name);
-            desk.read(&name, packed, &[packed.len()], Text::Ours)
-        });
-        Ok(Came { at_once, grown: grown.transpose()?, unpacked: unpacked.transpose()? })
+        let grown = grown.transpose()?;
+        Ok(Came { at_once, grown, unpacked: file.unpacked(desk, Text::Ours)? })
     }
 
     fn judge(&mut self, case: &Case, came: Came) -> Result<Outcome, String> {
         let Came { mut at_once, mut grown, unpacked } = came;
         for reading in grown.iter_mut().chain([&mut at_once]) {
-            reading.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
+            reading.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
         }
         let mut outcome = Outcome { accepted: at_once.n_records, rejected: at_once.n_refused };
         for (reading, rows) in grown.iter().chain([&at_once]).zip(case.expected.iter().cycle()) {
-            check(reading, rows).map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
+            check(reading, rows)
+                .map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
         }
         if let Some(mut unpacked) = unpacked {
             unpacked.settle()?;
             outcome.accepted += unpacked.n_records;
             outcome.rejected += unpacked.n_refused;
             let has_more = at_once.has_more || unpacked.has_more;
-            if !case.is_damaged && !has_more && unpacked.items != at_once.items {
+            if !case.file.is_damaged && !has_more && unpacked.items != at_once.items {
                 let n = (at_once.items.len(), unpacked.items.len());
                 return Err(format!("packed and plain it is not the same: {n:?} items"));
             }

@@ -5,7 +5,7 @@ use engine::decode::Class;
 use serde::de::IgnoredAny;
 
 use crate::dice::Dice;
-use crate::reading::{Desk, Item, Packed, Reading, Text, What, ends, hash, packed};
+use crate::reading::{Desk, Item, Landed, Packed, Reading, Text, What, ends, hash};
 use crate::records::{record, steep, value};
 use crate::target::{Outcome, Target};
 
@@ -26,16 +26,8 @@ pub(crate) struct Came {
     unpacked: Option<Reading>,
 }
 
-/// A text, and how it is read.
 pub(crate) struct Case {
-    name: String,
-    bytes: Vec<u8>,
-    /// Where a growing file was seen to end; the last is its size.
-    ends: Vec<usize>,
-    /// The text packed, with the ending of its name.
-    packed: Option<(&'static str, Vec<u8>)>,
-    /// Whether that was damaged behind the packing.
-    is_damaged: bool,
+    file: Landed,
     /// What must come of it, if that is known.
     expected: Option<Vec<Item>>,
     /// Whether records stand at the positions expected: where an object goes over lines, only their
@@ -205,77 +197,52 @@ impl Target for JsonTarget {
 
     fn case(&mut self, dice: &mut Dice) -> Case {
         let ending = dice.one(&["ndjson", "jsonl", "json"]);
-        let mut case = Case {
-            name: format!("a.{ending}"),
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            packed: None,
-            is_damaged: false,
-            expected: None,
-            in_order_only: false,
-        };
+        let name = format!("a.{ending}");
         if dice.once_in(200) {
-            let (bomb, how) = (bomb(dice), Packed::Gzip);
-            let how = if dice.once_in(2) { Packed::Zstd } else { how };
-            (case.bytes, case.ends) = (how.pack(&bomb, usize::MAX), Vec::new());
-            case.name.push_str(how.ending());
-            case.ends.push(case.bytes.len());
-            return case;
+            let bomb = bomb(dice);
+            let how = if dice.once_in(2) { Packed::Zstd } else { Packed::Gzip };
+            let file = Landed::only_packed(&name, how, &bomb);
+            return Case { file, expected: None, in_order_only: false };
         }
         let document = self.document(dice);
         let mut text = document.text.into_bytes();
-        if dice.once_in(2) {
+        let (expected, in_order_only) = if dice.once_in(2) {
             let others = [record(dice), steep(dice, 3000), self.document(dice).text];
             dice.damage(&mut text, &others.each_ref().map(String::as_bytes));
+            (None, false)
         } else {
-            case.expected = Some(document.expected);
-            case.in_order_only = document.in_order_only;
-        }
-        let grows = document.grows || case.expected.is_none();
-        case.ends = if grows { ends(dice, text.len()) } else { vec![text.len()] };
-        case.packed = packed(dice).map(|how| {
-            let mut packed = how.pack(&text, dice.below(text.len() + 1));
-            case.is_damaged = dice.once_in(4) && case.expected.is_none();
-            if case.is_damaged {
-                dice.damage(&mut packed, &[]);
-            }
-            (how.ending(), packed)
-        });
-        case.bytes = text;
-        case
+            (Some(document.expected), document.in_order_only)
+        };
+        let grows = document.grows || expected.is_none();
+        let ends = if grows { ends(dice, text.len()) } else { vec![text.len()] };
+        let file = Landed::new(dice, name, text, ends, expected.is_none());
+        Case { file, expected, in_order_only }
     }
 
     fn files(case: &Case) -> Vec<(String, &[u8])> {
-        let mut files = vec![(case.name.clone(), case.bytes.as_slice())];
-        let packed = case.packed.as_ref();
-        files.extend(packed.map(|(ending, bytes)| (format!("{}{ending}", case.name), &bytes[..])));
-        files
+        case.file.files()
     }
 
     fn run(&mut self, case: &Case) -> Result<Came, String> {
-        let (desk, size) = (&self.desk, case.bytes.len());
-        let at_once = desk.read(&case.name, &case.bytes, &[size], Text::Theirs)?;
-        let grown = desk.read(&case.name, &case.bytes, &case.ends, Text::Theirs);
-        let grown = grown.map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
-        let unpacked = case.packed.as_ref().map(|(ending, packed)| {
-            let name = format!("{}{ending}", case.name);
-            desk.read(&name, packed, &[packed.len()], Text::Theirs)
-        });
-        Ok(Came { at_once, grown, unpacked: unpacked.transpose()? })
+        let (desk, file) = (&self.desk, &case.file);
+        let at_once = desk.read(&file.name, &file.bytes, &[file.bytes.len()], Text::Theirs)?;
+        let grown = desk.read(&file.name, &file.bytes, &file.ends, Text::Theirs);
+        let grown = grown.map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
+        Ok(Came { at_once, grown, unpacked: file.unpacked(desk, Text::Theirs)? })
     }
 
     fn judge(&mut self, case: &Case, came: Came) -> Result<Outcome, String> {
         let Came { mut at_once, mut grown, unpacked } = came;
         at_once.settle()?;
         if case.expected.is_some() {
-            grown.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
+            grown.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
         }
         let mut outcome = Outcome { accepted: at_once.n_records, rejected: at_once.n_refused };
         if let Some(mut unpacked) = unpacked {
             unpacked.settle()?;
             outcome.accepted += unpacked.n_records;
             outcome.rejected += unpacked.n_refused;
-            if !case.is_damaged {
+            if !case.file.is_damaged {
                 same(&at_once, &unpacked)?;
             }
             self.desk.done(unpacked);
@@ -283,7 +250,7 @@ impl Target for JsonTarget {
         if let Some(expected) = &case.expected {
             for reading in [&mut grown, &mut at_once] {
                 expect(reading, expected, case.in_order_only)
-                    .map_err(|broken| format!("seen at {:?}: {broken}", case.ends))?;
+                    .map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
             }
         }
         self.desk.done(at_once);

@@ -321,7 +321,7 @@ pub(crate) enum Packed {
 }
 
 impl Packed {
-    pub(crate) fn ending(self) -> &'static str {
+    fn ending(self) -> &'static str {
         match self {
             Self::Gzip => ".gz",
             Self::Zstd => ".zst",
@@ -329,7 +329,7 @@ impl Packed {
     }
 
     /// Packs a text, in two members or frames cut at `at`.
-    pub(crate) fn pack(self, text: &[u8], at: usize) -> Vec<u8> {
+    fn pack(self, text: &[u8], at: usize) -> Vec<u8> {
         let at = at.min(text.len());
         [&text[..at], &text[at..]].iter().flat_map(|part| self.member(part)).collect()
     }
@@ -347,12 +347,63 @@ impl Packed {
     }
 }
 
-/// How a text is packed, if a case has it packed.
-pub(crate) fn packed(dice: &mut Dice) -> Option<Packed> {
-    match dice.below(4) {
-        0 => Some(Packed::Gzip),
-        1 => Some(Packed::Zstd),
-        _ => None,
+/// A file of text, and in some cases the same text packed.
+pub(crate) struct Landed {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    /// Where a growing file was seen to end; the last is its size.
+    pub(crate) ends: Vec<usize>,
+    /// The name and the bytes of the packed one.
+    packed: Option<(String, Vec<u8>)>,
+    /// Whether that was damaged behind the packing.
+    pub(crate) is_damaged: bool,
+}
+
+impl Landed {
+    /// A text with the ends at which it was seen, one in two packed as well.
+    pub(crate) fn new(
+        dice: &mut Dice,
+        name: String,
+        text: Vec<u8>,
+        ends: Vec<usize>,
+        may_be_damaged: bool,
+    ) -> Self {
+        let how = match dice.below(4) {
+            0 => Some(Packed::Gzip),
+            1 => Some(Packed::Zstd),
+            _ => None,
+        };
+        let mut is_damaged = false;
+        let packed = how.map(|how| {
+            let mut packed = how.pack(&text, dice.below(text.len() + 1));
+            is_damaged = dice.once_in(4) && may_be_damaged;
+            if is_damaged {
+                dice.damage(&mut packed, &[]);
+            }
+            (format!("{name}{}", how.ending()), packed)
+        });
+        Self { name, bytes: text, ends, packed, is_damaged }
+    }
+
+    /// A file that is there only packed.
+    pub(crate) fn only_packed(name: &str, how: Packed, text: &[u8]) -> Self {
+        let bytes = how.pack(text, usize::MAX);
+        let ends = vec![bytes.len()];
+        let name = format!("{name}{}", how.ending());
+        Self { name, bytes, ends, packed: None, is_damaged: false }
+    }
+
+    pub(crate) fn files(&self) -> Vec<(String, &[u8])> {
+        let packed = self.packed.as_ref();
+        let plain = (self.name.clone(), self.bytes.as_slice());
+        let packed = packed.map(|(name, bytes)| (name.clone(), bytes.as_slice()));
+        [plain].into_iter().chain(packed).collect()
+    }
+
+    /// What the packed one comes to, if there is one.
+    pub(crate) fn unpacked(&self, desk: &Desk, text: Text) -> Result<Option<Reading>, String> {
+        let packed = self.packed.as_ref();
+        packed.map(|(name, bytes)| desk.read(name, bytes, &[bytes.len()], text)).transpose()
     }
 }
 

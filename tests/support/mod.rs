@@ -179,6 +179,17 @@ impl Lake {
         rows[0]["n"].as_i64().unwrap_or_else(|| panic!("{sql}: {rows:?}"))
     }
 
+    /// What is in quarantine, as `not_json@1 not_csv@2`: by file, kind of fault and position.
+    #[track_caller]
+    pub(crate) fn refused(&self) -> String {
+        let rows = self
+            .rows("SELECT error_class, position FROM bronze.quarantine ORDER BY source, position");
+        let shown = rows
+            .iter()
+            .map(|row| format!("{}@{}", row["error_class"].as_str().unwrap(), row["position"]));
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
     /// The names of all stored tables in some layers.
     pub(crate) fn tables(&self, layers: &[&str]) -> Vec<String> {
         let project = project(&self.project);
@@ -342,9 +353,14 @@ pub(crate) fn leaves(schema: &Schema) -> Vec<String> {
     paths
 }
 
+/// Adds bytes to a file.
+pub(crate) fn append(path: &Path, bytes: &[u8]) {
+    let file = std::fs::OpenOptions::new().append(true).open(path);
+    file.unwrap().write_all(bytes).unwrap();
+}
+
 /// Bytes packed with gzip.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

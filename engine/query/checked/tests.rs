@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
-use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::datasource::MemTable;
 
 use crate::contract::TableName;
-use crate::query::{Limits, Query, translate};
+use crate::query::testing::cells;
+use crate::query::{Limits, Query};
 
 const MAX: i64 = i64::MAX;
 const MIN: i64 = i64::MIN;
@@ -42,21 +42,7 @@ fn orders() -> Query {
 
 /// The cells of a result, or the report of its error.
 async fn ask(sql: &str) -> Result<String, String> {
-    let batches = orders().collect(sql).await;
-    let batches = batches.map_err(|cause| translate("the query failed", cause).report())?;
-    let mut rows = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cells = batch.columns().iter().map(|column| {
-                if column.is_null(row) {
-                    return "NULL".to_owned();
-                }
-                array_value_to_string(column, row).unwrap()
-            });
-            rows.push(cells.collect::<Vec<_>>().join(" "));
-        }
-    }
-    Ok(rows.join(", "))
+    cells(orders().collect(sql).await)
 }
 
 #[track_caller]

@@ -1,8 +1,8 @@
 //! Dates from the year 0001 to 9999, in every place of a query.
 
 use super::*;
-use crate::query::{Limits, Query, translate};
-use datafusion::arrow::util::display::array_value_to_string;
+use crate::query::testing::cells;
+use crate::query::{Limits, Query};
 
 /// The history of a price: one version ended in 2026, one is open, one began with the calendar.
 const HISTORY: &str = "WITH history AS (
@@ -16,21 +16,7 @@ const HISTORY: &str = "WITH history AS (
 fn asked(sql: &str) -> Result<String, String> {
     let query = Query::new(&Limits::planning(chrono_tz::UTC)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-    let batches = runtime.block_on(query.collect(&format!("{HISTORY}{sql}")));
-    let batches = batches.map_err(|cause| translate("the query failed", cause).report())?;
-    let mut rows = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cells = batch.columns().iter().map(|column| {
-                if column.is_null(row) {
-                    return "NULL".to_owned();
-                }
-                array_value_to_string(column, row).unwrap()
-            });
-            rows.push(cells.collect::<Vec<_>>().join(" "));
-        }
-    }
-    Ok(rows.join(", "))
+    cells(runtime.block_on(query.collect(&format!("{HISTORY}{sql}"))))
 }
 
 #[track_caller]
