@@ -82,7 +82,7 @@ pub struct Model {
 /// # Errors
 /// Every mistake in the file, with its place.
 pub fn parse(name: &TableName, file: &str, text: &str) -> Result<Model, Vec<Mistake>> {
-    let text = Text { file, text };
+    let text = Text::new(file, text);
     let mut mistakes = Vec::new();
     let header = read_header(&text, &mut mistakes);
     let statement = select(&text).map_err(|mistake| mistakes.push(mistake)).ok();
@@ -91,7 +91,7 @@ pub fn parse(name: &TableName, file: &str, text: &str) -> Result<Model, Vec<Mist
     let mut model = Model {
         name: name.clone(),
         file: file.to_owned(),
-        text: text.text.to_owned(),
+        text: text.sql.to_owned(),
         about,
         refresh,
         fingerprint: fingerprint(&statement, checks.iter().map(|(check, _)| check)),

@@ -26,7 +26,7 @@ pub(super) fn without_effect(text: &Text<'_>, table: &CreateTable) -> Vec<Mistak
         if present {
             let first = words.split('/').next().unwrap_or_default();
             let place = words.split('/').find_map(|words| text.keywords(words, from));
-            let written = place.clone().map_or(first, |place| &text.text[place]);
+            let written = place.clone().map_or(first, |place| &text.sql[place]);
             mistakes.push(text.mistake(
                 format!("{written} has no effect in a contract"),
                 place,
@@ -37,7 +37,7 @@ pub(super) fn without_effect(text: &Text<'_>, table: &CreateTable) -> Vec<Mistak
     if mistakes.is_empty() && has_more(table) {
         mistakes.push(text.mistake(
             "a clause of the CREATE TABLE has no effect in a contract",
-            Some(behind..text.text.trim_end().len()).filter(|place| place.start < place.end),
+            Some(behind..text.sql.trim_end().len()).filter(|place| place.start < place.end),
             "behind the columns stand PARTITIONED BY and TBLPROPERTIES, and nothing else",
         ));
     }

@@ -23,7 +23,7 @@ use crate::mistake::{Mistake, did_you_mean};
 /// # Errors
 /// Every mistake in the file, with its place.
 pub fn parse(name: &TableName, file: &str, text: &str) -> Result<Contract, Vec<Mistake>> {
-    let text = Text { file, text };
+    let text = Text::new(file, text);
     let table = create_table(&text).map_err(|mistake| vec![mistake])?;
     let mut reader = Reader { text, mistakes: Vec::new(), keys: BTreeMap::new() };
     let contract = reader.contract(name, &table);
@@ -64,7 +64,7 @@ impl Reader<'_> {
         let mut contract = Contract {
             name: name.clone(),
             file: self.text.file.to_owned(),
-            about: leading_comment(self.text.text),
+            about: leading_comment(self.text.sql),
             columns: Vec::new(),
             primary_key: Vec::new(),
             unique: Vec::new(),

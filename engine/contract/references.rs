@@ -56,7 +56,7 @@ impl Reader<'_> {
     /// The place of an entry in a property's value.
     fn entry(&self, property: &str, entry: &str) -> Option<Range<usize>> {
         let key = self.keys.get(property)?.clone();
-        let found = find_word(&self.text.text[key.end..], entry)
+        let found = find_word(&self.text.sql[key.end..], entry)
             .map(|place| key.end + place.start..key.end + place.end);
         Some(found.unwrap_or(key))
     }
@@ -103,8 +103,8 @@ impl Reader<'_> {
     /// The last place of an entry in a property's value.
     fn last_entry(&self, property: &str, entry: &str) -> Option<Range<usize>> {
         let mut last = self.entry(property, entry)?;
-        let end = self.text.text[last.end..].find('\'').map_or(last.end, |at| last.end + at);
-        while let Some(next) = find_word(&self.text.text[last.end..end], entry) {
+        let end = self.text.sql[last.end..].find('\'').map_or(last.end, |at| last.end + at);
+        while let Some(next) = find_word(&self.text.sql[last.end..end], entry) {
             last = last.end + next.start..last.end + next.end;
         }
         Some(last)
@@ -229,7 +229,7 @@ impl Reader<'_> {
         let mut seen = BTreeSet::new();
         for name in &contract.partition_by {
             let place = self.text.keywords("PARTITIONED BY", 0).and_then(|by| {
-                let found = find_word(&self.text.text[by.end..], name)?;
+                let found = find_word(&self.text.sql[by.end..], name)?;
                 Some(by.end + found.start..by.end + found.end)
             });
             let message = match fields.iter().find(|field| field.name == *name) {

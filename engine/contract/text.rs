@@ -1,5 +1,6 @@
 //! Where things stand in a file of SQL, so that each mistake can show its place.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use sqlparser::ast::{Ident, Statement};
@@ -13,19 +14,25 @@ use crate::mistake::{Mistake, byte_at};
 const HEADER: &str = "---";
 
 /// A file of SQL.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Text<'a> {
     /// Its path below the project's folder.
     pub(crate) file: &'a str,
     /// What stands in it.
-    pub(crate) text: &'a str,
+    pub(crate) sql: &'a str,
+    /// Its tokens: places are looked up often, and a file is cut into tokens once.
+    tokens: OnceCell<Vec<TokenWithSpan>>,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    pub(crate) fn new(file: &'a str, sql: &'a str) -> Self {
+        Self { file, sql, tokens: OnceCell::new() }
+    }
+
     /// The statements in the file.
     pub(crate) fn statements(&self) -> Result<Vec<Statement>, Mistake> {
-        Parser::parse_sql(&GenericDialect {}, self.text)
-            .map_err(|error| syntax_mistake(self.file, self.text, &error.to_string()))
+        Parser::parse_sql(&GenericDialect {}, self.sql)
+            .map_err(|error| syntax_mistake(self.file, self.sql, &error.to_string()))
     }
 
     /// The bytes between two places that the parser names; `None` where it names none.
@@ -33,8 +40,8 @@ impl Text<'_> {
         if span == Span::empty() {
             return None;
         }
-        let start = byte_at(self.text, span.start.line, span.start.column);
-        Some(start..byte_at(self.text, span.end.line, span.end.column).max(start))
+        let start = byte_at(self.sql, span.start.line, span.start.column);
+        Some(start..byte_at(self.sql, span.end.line, span.end.column).max(start))
     }
 
     /// The place of an identifier.
@@ -57,9 +64,9 @@ impl Text<'_> {
 
     /// Where keywords follow each other at or behind a byte: `NOT ENFORCED`.
     pub(crate) fn keywords(&self, words: &str, from: usize) -> Option<Range<usize>> {
-        let tokens: Vec<TokenWithSpan> = self
+        let tokens: Vec<&TokenWithSpan> = self
             .tokens()
-            .into_iter()
+            .iter()
             .filter(|token| !matches!(token.token, Token::Whitespace(_)))
             .collect();
         let wanted: Vec<&str> = words.split(' ').collect();
@@ -76,8 +83,8 @@ impl Text<'_> {
 
     /// Where a text in single quotes stands for the `nth` time, counted from 0.
     pub(crate) fn string(&self, value: &str, nth: usize) -> Option<Range<usize>> {
-        let is_it = |token: &TokenWithSpan| matches!(&token.token, Token::SingleQuotedString(found) if found == value);
-        self.range(self.tokens().into_iter().filter(is_it).nth(nth)?.span)
+        let is_it = |token: &&TokenWithSpan| matches!(&token.token, Token::SingleQuotedString(found) if found == value);
+        self.range(self.tokens().iter().filter(is_it).nth(nth)?.span)
     }
 
     /// Behind the parenthesis that closes the first one: where a table's columns end.
@@ -120,8 +127,11 @@ impl Text<'_> {
     }
 
     /// The tokens of the file; none where it has no tokens, which the parser reports.
-    fn tokens(&self) -> Vec<TokenWithSpan> {
-        Tokenizer::new(&GenericDialect {}, self.text).tokenize_with_location().unwrap_or_default()
+    fn tokens(&self) -> &[TokenWithSpan] {
+        self.tokens.get_or_init(|| {
+            let mut tokenizer = Tokenizer::new(&GenericDialect {}, self.sql);
+            tokenizer.tokenize_with_location().unwrap_or_default()
+        })
     }
 }
 
@@ -158,7 +168,7 @@ mod tests {
     #[test]
     fn keywords_are_found_outside_of_comments_and_texts() {
         let sql = "-- LIKE it\nCREATE TABLE a (b STRING COMMENT 'LIKE')\nnot\n ENFORCED LIKE c";
-        let text = Text { file: "x.sql", text: sql };
+        let text = Text::new("x.sql", sql);
         assert_eq!(text.keywords("LIKE", 0).map(|place| place.start), sql.rfind("LIKE"));
         assert_eq!(shown(sql, text.keywords("NOT ENFORCED", 0)), "not\n ENFORCED");
         assert_eq!(text.keywords("LIKE IT", 0), None);
@@ -168,7 +178,7 @@ mod tests {
     #[test]
     fn headers_are_found_wherever_they_stand() {
         let at_start = |sql: &str| {
-            let found = Text { file: "x.sql", text: sql }.headers();
+            let found = Text::new("x.sql", sql).headers();
             found.into_iter().map(|(_, first)| first).collect::<Vec<_>>()
         };
         assert_eq!(at_start("\n/*---\n---*/ SELECT 1"), [true]);

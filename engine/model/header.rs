@@ -40,7 +40,7 @@ pub(super) fn read_header(text: &Text<'_>, mistakes: &mut Vec<Mistake>) -> Heade
     };
     match reader.body() {
         Some(body) => reader.toml(body),
-        None => reader.header.about = leading_comment(text.text),
+        None => reader.header.about = leading_comment(text.sql),
     }
     reader.header
 }
@@ -58,7 +58,7 @@ impl Reader<'_> {
 
     /// Where the header's TOML stands.
     fn body(&mut self) -> Option<Range<usize>> {
-        let text = self.text.text;
+        let text = self.text.sql;
         let start = text.find(OPEN).filter(|start| text[..*start].trim().is_empty());
         for (place, at_start) in self.text.headers() {
             let is_header = start == Some(place.start);
@@ -92,7 +92,7 @@ impl Reader<'_> {
 
     fn toml(&mut self, body: Range<usize>) {
         let from = body.start;
-        let (table, errors) = DeTable::parse_recoverable(&self.text.text[body.clone()]);
+        let (table, errors) = DeTable::parse_recoverable(&self.text.sql[body.clone()]);
         for error in &errors {
             let span = error.span().unwrap_or(0..body.len());
             self.refuse(error.message(), from + span.start..from + span.end, "");
