@@ -261,17 +261,21 @@ fn first_midnight(truncated: ColumnarValue) -> Result<ColumnarValue> {
     let is_scalar = matches!(truncated, ColumnarValue::Scalar(_));
     let array = truncated.into_array(1)?;
     // Rows of one day follow each other as a rule.
-    let mut last = None;
-    let firsts = array.as_primitive::<TimestampMicrosecondType>().try_unary(|us| match last {
-        Some((known, first)) if known == us => Ok(first),
-        _ => {
-            let first = wall_clock(us, &tz).and_then(|local| first_moment(local, &tz));
-            let first = first.ok_or_else(out_of_range)?;
-            last = Some((us, first));
-            Ok::<_, DataFusionError>(first)
-        }
+    let mut last: Option<(i64, i64)> = None;
+    let first = |us: i64| -> Result<i64> {
+        let local = wall_clock(us, &tz);
+        local.and_then(|local| first_moment(local, &tz)).ok_or_else(out_of_range)
+    };
+    let firsts = array.as_primitive::<TimestampMicrosecondType>().iter().map(|us| {
+        let Some(us) = us else { return Ok(None) };
+        let found = match last {
+            Some((known, found)) if known == us => found,
+            _ => first(us)?,
+        };
+        last = Some((us, found));
+        Ok(Some(found))
     });
-    let firsts: Micros = firsts?;
+    let firsts = firsts.collect::<Result<Micros>>()?;
     let firsts = firsts.with_timezone(zone);
     if is_scalar {
         return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&firsts, 0)?));
