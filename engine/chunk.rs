@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::decode::Reject;
 use crate::offsets::Lineage;
+use crate::years::micros_of_ms;
 
 /// Where a run of records comes from.
 #[derive(Clone, Debug)]
@@ -20,7 +21,8 @@ pub struct Origin {
     pub topic: Option<Arc<str>>,
     /// The file below the landing place, for folders.
     pub file: Option<Arc<str>>,
-    /// When its file changed last, for folders: microseconds since 1970.
+    /// When its file changed last, for folders: microseconds since 1970; `None` outside of the
+    /// years 0001 to 9999, too.
     pub file_ts_us: Option<i64>,
 }
 
@@ -94,7 +96,7 @@ impl Origin {
             source: format!("folder:{place}").into(),
             topic: None,
             file: Some(place.into()),
-            file_ts_us: Some(modified_ms.saturating_mul(1000)),
+            file_ts_us: micros_of_ms(modified_ms),
         }
     }
 

@@ -13,6 +13,7 @@ mod clauses;
 mod constraints;
 mod fingerprint;
 mod names;
+mod orders;
 mod parse;
 mod properties;
 mod reads;

@@ -10,6 +10,8 @@ pub mod guard;
 pub mod mistake;
 pub mod printable;
 pub mod settings;
+pub mod years;
+pub mod zone;
 // decide: pure, no input or output
 pub mod batchlog;
 pub mod chunk;

@@ -3,6 +3,8 @@
 //! For programs every value is exact and none vanishes: a NULL is no empty text in CSV, two columns
 //! of one name have two keys in JSON, a number that JSON does not have is a text there. Only the
 //! table is for people: there, text cannot drive the terminal.
+//!
+//! A query that fails leaves nothing behind, unless its result is long and was begun.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,9 +19,11 @@ use datafusion::parquet::arrow::ArrowWriter;
 use crate::error::{Error, Result};
 use crate::printable;
 
+mod held;
 mod names;
 mod time;
 mod values;
+use held::Held;
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +46,7 @@ const TABLE_ROWS_MAX: usize = 10_000;
 
 /// Writes batches of rows to `out`, in one format.
 pub struct Printer<W: Write + Send> {
-    sink: Sink<W>,
+    sink: Sink<Held<W>>,
     /// Whether readers of this format find values by their names, so that each must come once.
     by_name: bool,
 }
@@ -66,7 +70,8 @@ impl<W: Write + Send> Printer<W> {
     ///
     /// # Errors
     /// `Usage` where the format cannot hold a column's type; else as [`Printer::write`].
-    pub fn new(format: Format, schema: &SchemaRef, mut out: W) -> Result<Self> {
+    pub fn new(format: Format, schema: &SchemaRef, out: W) -> Result<Self> {
+        let mut out = Held::new(out);
         let by_name = matches!(format, Format::Json | Format::Ndjson | Format::Parquet);
         let json = || {
             let exact = Arc::new(values::Exact);
@@ -149,22 +154,22 @@ impl<W: Write + Send> Printer<W> {
                 let people = values::ForPeople { lines };
                 let table = pretty_format_batches_with_options(&batches, &options(&people));
                 let table = table.map_err(failed)?;
-                writeln!(out, "{table}").and_then(|()| out.flush()).map_err(failed)?;
+                writeln!(out, "{table}").and_then(|()| out.release()).map_err(failed)?;
                 return Ok((n_rows > TABLE_ROWS_MAX).then_some(n_rows));
             }
             Sink::Json(mut writer) => {
                 writer.finish().map_err(failed)?;
                 let mut out = writer.into_inner();
-                writeln!(out).and_then(|()| out.flush()).map_err(failed)?;
+                writeln!(out).and_then(|()| out.release()).map_err(failed)?;
             }
             Sink::Ndjson(mut writer) => {
                 writer.finish().map_err(failed)?;
-                writer.into_inner().flush().map_err(failed)?;
+                writer.into_inner().release().map_err(failed)?;
             }
-            Sink::Csv(mut out) => out.flush().map_err(failed)?,
+            Sink::Csv(out) => out.release().map_err(failed)?,
             Sink::Parquet(writer) => {
-                let mut out = writer.into_inner().map_err(failed)?;
-                out.flush().map_err(failed)?;
+                let out = writer.into_inner().map_err(failed)?;
+                out.release().map_err(failed)?;
             }
         }
         Ok(None)

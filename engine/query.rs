@@ -26,15 +26,19 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use crate::contract::{CATALOG, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::table::storage_error;
+use crate::zone;
 
+mod bins;
 mod bounded;
 mod checked;
 mod checked_sum;
+mod clocks;
 mod distinct_sum;
 mod explain;
 mod guard;
 mod hash;
 mod joins;
+mod local;
 mod micros;
 mod nodes;
 mod opaque;
@@ -51,6 +55,7 @@ mod testing;
 mod times;
 mod using;
 mod written;
+mod zones;
 pub use explain::explain;
 pub use guard::may_fail_on;
 pub use hash::ContentHash;
@@ -119,6 +124,7 @@ impl Query {
         let mut analysis = Analyzer::new().rules;
         analysis.push(Arc::new(micros::MicrosecondCasts));
         analysis.push(Arc::new(TypeCoercion::new()));
+        analysis.push(Arc::new(clocks::LocalTimes));
         analysis.push(Arc::new(checked::CheckedArithmetic));
         let state = SessionStateBuilder::new()
             .with_default_features()
@@ -130,11 +136,15 @@ impl Query {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
-        let functions = times::functions().into_iter().chain(bounded::functions(&context));
-        functions.for_each(|function| context.register_udf(function));
-        for (name, function) in series::functions() {
+        for (name, function) in series::tables(&context) {
             context.register_udtf(name, function);
         }
+        let functions = times::functions().into_iter().chain(bounded::functions(&context));
+        let functions = functions.chain(series::lists(&context)).chain([bins::date_bin()]);
+        functions
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|function| context.register_udf(function));
         Ok(Self { context })
     }
 
@@ -193,6 +203,7 @@ impl Query {
         let mut statement =
             state.sql_to_statement(sql, &state.config_options().sql_parser.dialect)?;
         using::with_merged_keys(&state, &mut statement)?;
+        zones::named(&mut statement)?;
         let plan = state.statement_to_plan(statement).await?;
         read_only.verify_plan(&plan)?;
         let frame = self.context.execute_logical_plan(shapes::in_right_shapes(plan)?).await?;
@@ -231,15 +242,19 @@ impl Query {
         sql: &str,
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
-        let expression = self.context.parse_sql_expr(sql, &schema)?;
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let mut expression = state.sql_to_expr_with_alias(sql, &dialect)?;
+        zones::named_in(&mut expression.expr)?;
+        let expression = state.create_logical_expr_from_sql_expr(expression, &schema)?;
         let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };
         let rows = Arc::new(LogicalPlan::EmptyRelation(rows));
         let plan = LogicalPlan::Projection(Projection::try_new(vec![expression], rows)?);
-        let analyzed = analyze(&self.context.state(), plan)?.expressions().pop();
+        let analyzed = analyze(&state, plan)?.expressions().pop();
         let expression = analyzed.ok_or_else(|| {
             DataFusionError::Internal("an expression went while it was analyzed".to_owned())
         })?;
-        let expression = simple::simplified(&self.context.state(), expression, &schema)?;
+        let expression = simple::simplified(&state, expression, &schema)?;
         self.context.create_physical_expr(expression, &schema)
     }
 
@@ -343,8 +358,7 @@ fn is_of_planning(error: &DataFusionError) -> bool {
 /// The folder for spilled data, made when it is needed.
 pub fn limits(settings: &crate::settings::Settings, scratch: Option<&Path>) -> Result<Limits> {
     let tz = settings.get("reporting_tz").unwrap_or("UTC");
-    let reporting_tz =
-        tz.parse().map_err(|_| Error::usage(format!("`{tz}` is not a time zone")))?;
+    let reporting_tz = zone::setting(tz)?;
     let memory = usize::try_from(settings.bytes("query.memory")?).unwrap_or(usize::MAX);
     Ok(Limits { memory, scratch: scratch.map(Path::to_owned), reporting_tz })
 }

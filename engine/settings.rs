@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::mistake::{Files, Mistake, byte_at, did_you_mean, to_error};
+use crate::zone;
 
 mod size;
 pub use size::{parse_duration_ms, parse_size};
@@ -247,11 +248,7 @@ impl Settings {
         for name in ["ingest.interval", "kafka.timeout"] {
             self.duration_ms(name)?;
         }
-        let tz = self.get("reporting_tz").unwrap_or_default();
-        tz.parse::<chrono_tz::Tz>().map(drop).map_err(|_| {
-            Error::usage(format!("setting `reporting_tz`: `{tz}` is not a time zone"))
-                .hint("use an IANA name, as in Europe/Paris")
-        })
+        zone::setting(self.get("reporting_tz").unwrap_or_default()).map(drop)
     }
 }
 

@@ -25,6 +25,7 @@ use url::Url;
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Kind, Result};
 
+mod calendar;
 mod commit;
 mod evolution;
 mod fault;
@@ -37,6 +38,7 @@ mod statistics;
 mod tip;
 mod versions;
 mod write;
+pub use calendar::beyond_years;
 pub use commit::{Commit, Outcome};
 pub use evolution::{Difference, Evolution};
 use evolution::{kernel_schema, properties};

@@ -29,6 +29,7 @@ mod exit_codes;
 mod headers;
 mod json_files;
 mod landing;
+mod local_times;
 mod mistakes;
 mod models;
 mod msk;

@@ -9,7 +9,7 @@ use crate::support::{REPOSITORY, below, project};
 
 /// A module may import modules of its own row or of a row above, never of a row below.
 const STRATA: &[(&str, &[&str])] = &[
-    ("base", &["clock", "error", "guard", "mistake", "printable", "settings"]),
+    ("base", &["clock", "error", "guard", "mistake", "printable", "settings", "years", "zone"]),
     (
         "decide",
         &[
@@ -45,7 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hmac", &["pseudonym"]),
     ("sqlparser", &["cli", "contract", "model", "query"]),
     ("arrow_json", &["folder", "output"]),
-    ("chrono_tz", &["check", "query", "settings"]),
+    ("chrono_tz", &["check", "query", "zone"]),
     ("flate2", &["folder"]),
     ("tracing_subscriber", &["cli"]),
 ];

@@ -112,7 +112,7 @@ pub(crate) async fn load(folder: &Path, settings: &Settings, need: Need) -> Resu
         }
         // There are mistakes: then all of them are shown at once.
     }
-    let tz = settings.get("reporting_tz").and_then(|tz| tz.parse().ok()).unwrap_or_default();
+    let tz = settings.get("reporting_tz").and_then(engine::zone::find).unwrap_or_default();
     let checked = engine::check::check(files, tz).await?;
     if checked.mistakes.is_empty() {
         return Ok(checked.project);

@@ -22,8 +22,8 @@ impl Check {
         let folder = common.folder()?;
         let settings = common.settings(&folder);
         let files = read_files(&folder)?;
-        let tz =
-            settings.as_ref().ok().and_then(|settings| settings.get("reporting_tz")?.parse().ok());
+        let tz = settings.as_ref().ok().and_then(|settings| settings.get("reporting_tz"));
+        let tz = tz.and_then(engine::zone::find);
         let checked = engine::check::check(files, tz.unwrap_or_default()).await?;
         if self.write && !checked.drafts.is_empty() {
             for (path, text) in &checked.drafts {

@@ -18,6 +18,7 @@ use sqlparser::tokenizer::Span;
 
 use super::TableName;
 use super::names::{Named, folded, table_named};
+use super::orders::{orders, tell_rows_apart};
 
 /// Window functions whose value depends on the order of the rows.
 const ORDERED_WINDOWS: &[&str] = &[
@@ -120,7 +121,7 @@ impl Visitor for Walk {
             self.passed_over(span, "FOR, SETTINGS or FORMAT behind a query");
         }
         self.pipes(query, span);
-        if query.order_by.is_some() {
+        if query.order_by.as_ref().is_some_and(orders) {
             return ControlFlow::Continue(());
         }
         let limited = query.fetch.is_some()
@@ -286,10 +287,10 @@ impl Walk {
     }
 
     fn pipes(&mut self, query: &Query, span: Span) {
-        let mut ordered = query.order_by.is_some();
+        let mut ordered = query.order_by.as_ref().is_some_and(orders);
         for operator in &query.pipe_operators {
             match operator {
-                PipeOperator::OrderBy { .. } => ordered = true,
+                PipeOperator::OrderBy { exprs } => ordered |= tell_rows_apart(exprs, true),
                 PipeOperator::Limit { .. } if !ordered => self.unsteady(
                     span,
                     "LIMIT without ORDER BY keeps whichever rows come first".to_owned(),
@@ -347,7 +348,7 @@ impl Walk {
 
     fn is_ordered(&self, spec: &WindowSpec) -> bool {
         let base = spec.window_name.as_ref();
-        !spec.order_by.is_empty()
+        tell_rows_apart(&spec.order_by, false)
             || base.is_some_and(|name| self.ordered_windows.contains(&folded(name)))
     }
 }
@@ -362,11 +363,11 @@ fn counts_rows(frame: &WindowFrame) -> bool {
 fn has_order(function: &Function) -> bool {
     let inside = match &function.args {
         FunctionArguments::List(list) => {
-            list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
+            list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(keys) if tell_rows_apart(keys, false)))
         }
         _ => false,
     };
-    inside || !function.within_group.is_empty()
+    inside || tell_rows_apart(&function.within_group, false)
 }
 
 fn is_null(expr: &Expr) -> bool {
@@ -416,6 +417,17 @@ mod tests {
             "SELECT STRING_AGG(DISTINCT a, ',') FROM s.t",
             "SELECT first_value(a) FROM s.t GROUP BY b",
             "SELECT a FROM s.t |> WHERE a > 1 |> LIMIT 3",
+            "SELECT row_number() OVER (ORDER BY 'x') FROM s.t",
+            "SELECT row_number() OVER (PARTITION BY b ORDER BY 1) FROM s.t",
+            "SELECT lag(a) OVER (ORDER BY NULL, lower('X') DESC) FROM s.t",
+            "SELECT ntile(2) OVER (ORDER BY 1 + 1) FROM s.t",
+            "SELECT row_number() OVER (ORDER BY (SELECT 1)) FROM s.t",
+            "SELECT row_number() OVER w FROM s.t WINDOW w AS (ORDER BY true)",
+            "SELECT first_value(a ORDER BY 1) FROM s.t",
+            "SELECT array_agg(a ORDER BY DATE '2026-01-01') FROM s.t",
+            "SELECT a FROM s.t ORDER BY 'x' LIMIT 1",
+            "SELECT DISTINCT ON (a) a, b FROM s.t ORDER BY NULL",
+            "SELECT a FROM s.t |> ORDER BY 'x' |> LIMIT 3",
         ] {
             assert_eq!(reads(sql).unsteady.len(), 1, "{sql}");
         }
@@ -432,6 +444,12 @@ mod tests {
             "SELECT sum(a) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM s.t",
             "SELECT lead(a) OVER w FROM s.t WINDOW w AS (PARTITION BY a ORDER BY b)",
             "SELECT a FROM s.t |> ORDER BY a |> LIMIT 3",
+            "SELECT a FROM s.t ORDER BY 1 LIMIT 3",
+            "SELECT a FROM s.t ORDER BY ALL LIMIT 3",
+            "SELECT b FROM s.t GROUP BY b ORDER BY count(*) LIMIT 3",
+            "SELECT row_number() OVER (ORDER BY 'x', lower(a)) FROM s.t",
+            "SELECT row_number() OVER (ORDER BY -t.a), lag(a) OVER (ORDER BY CASE WHEN b THEN 1 END) FROM s.t",
+            "SELECT row_number() OVER (ORDER BY row_number() OVER (ORDER BY a)) FROM s.t",
             "SELECT lead(a) OVER (w ROWS 1 PRECEDING) FROM s.t WINDOW w AS (ORDER BY b)",
             "SELECT array_agg(a ORDER BY b), first_value(a ORDER BY a) FILTER (WHERE b > 1) FROM s.t",
         ] {

@@ -6,13 +6,14 @@
 use serde_json::{Value, json};
 
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total};
-use crate::batchlog::{Batch, split};
+use crate::batchlog::{Batch, Range, split};
 use crate::contract::Source;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, Glance, Log, Reader, Watch};
 use crate::quarantine;
 use crate::table::{Change, Outcome, Table};
 use crate::world::Failures;
+use crate::years::micros_of_ms;
 
 /// Files of one batch at most: its list must fit in one small object.
 const BATCH_FILES: usize = 10_000;
@@ -51,6 +52,19 @@ pub(super) async fn ingest_folder(
             return Outcome::Lost.version(&table.to_string()).map(drop);
         }
     }
+}
+
+/// The files whose time other readers of a table would fail on: their records have none.
+fn odd_times(source: &str, batch: &Batch) -> Vec<String> {
+    let is_odd = |range: &&Range| micros_of_ms(range.modified_ms).is_none();
+    let remark = |range: &Range| {
+        format!(
+            "{source}/{}: was changed outside of the years 0001 to 9999, so that _record_ts is NULL \
+             for its records; land it again under another name, with a right time",
+            range.path
+        )
+    };
+    batch.ranges.iter().filter(is_odd).map(remark).collect()
 }
 
 /// Makes remarks, each once in a run.
@@ -160,6 +174,7 @@ impl FolderJob<'_> {
         let read = |chunks| async move { reader.read(batch, &chunks).await };
         let (remarks, staged) = job.staging.stage(table, &quarantine, decided, read).await?;
         tell(job, watch, remarks);
+        tell(job, watch, odd_times(&source, batch));
         let info = [("lake.source", json!(source)), ("lake.batch", json!(batch.number))];
         let info = info.map(|(key, value): (&str, Value)| (key.to_owned(), value));
         let before = (batch.number > 0).then(|| batch.number - 1);

@@ -159,6 +159,7 @@ impl TopicJob<'_> {
                 Err(round) => return Ok(round),
             };
             lost = &[];
+            self.tell_odd_times(reached.n_odd_times);
             next = reached.next;
             // Not what the handle sees by now: somebody may have gone on behind this commit.
             seen = next.iter().copied().map(Some).collect();
@@ -294,6 +295,17 @@ impl TopicJob<'_> {
             }
         }
         Ok(txns)
+    }
+
+    /// Times that other readers of the table would fail on are not written.
+    fn tell_odd_times(&self, n: u64) {
+        if n > 0 {
+            self.job.world.remark(format!(
+                "{}: {n} records of {} have a time outside of the years 0001 to 9999, so that \
+                 _record_ts is NULL for them",
+                self.job.contract.name, self.source
+            ));
+        }
     }
 
     /// Reads and commits one batch.

@@ -311,7 +311,8 @@ impl Consumer {
         };
         progress.send(&mut send);
         self.next.clone_from(&progress.next);
-        Ok(Reached { next: progress.next, bytes: progress.bytes, outcome })
+        let Progress { next, bytes, n_odd_times, .. } = progress;
+        Ok(Reached { next, bytes, n_odd_times, outcome })
     }
 
     /// Whether the broker of a partition answers in time.

@@ -8,6 +8,7 @@ use super::failure::severity;
 use super::headers;
 use super::raw::{Arrived, Failure, Message};
 use crate::chunk::{Chunk, Origin, Record};
+use crate::years::micros_of_ms;
 
 /// Bytes of records that go to a worker at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -15,8 +16,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_RECORDS: usize = 1 << 15;
 /// What a record counts at least within a batch: also those of nothing but a key make rows.
 const RECORD_BYTES_MIN: u64 = 64;
-/// The last millisecond of the year 9999. A time behind it cannot be written as one: it is none.
-const TIME_MAX_MS: i64 = 253_402_300_799_999;
 
 /// What to read of one partition: offsets, the end excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +59,8 @@ pub struct Reached {
     pub next: Vec<i64>,
     /// Bytes of records.
     pub bytes: u64,
+    /// Records whose time is outside of the years 0001 to 9999, and is NULL in the table.
+    pub n_odd_times: u64,
     /// Why it ended.
     pub outcome: Outcome,
 }
@@ -72,6 +73,8 @@ pub(super) struct Progress<'a> {
     /// Partitions that are not at their end yet.
     pub(super) n_open: usize,
     pub(super) bytes: u64,
+    /// Records whose time has no year from 0001 to 9999: they have none.
+    pub(super) n_odd_times: u64,
     buffer: Vec<u8>,
     records: Vec<Record>,
     /// The worst so far.
@@ -87,6 +90,7 @@ impl<'a> Progress<'a> {
             n_open: n_open.count(),
             next: next.to_vec(),
             bytes: 0,
+            n_odd_times: 0,
             buffer: Vec::new(),
             records: Vec::new(),
             failure: None,
@@ -149,10 +153,12 @@ impl<'a> Progress<'a> {
         let headers = Some(start..self.buffer.len()).filter(|headers| !headers.is_empty());
         let n_kept = if is_too_large { 0 } else { n_bytes as u64 };
         self.bytes += n_kept.max(RECORD_BYTES_MIN);
+        let record_ts_us = message.time_ms.and_then(micros_of_ms);
+        self.n_odd_times += u64::from(message.time_ms.is_some() && record_ts_us.is_none());
         self.records.push(Record {
             partition: Some(message.partition),
             position: message.offset,
-            record_ts_us: message.time_ms.filter(|ms| *ms <= TIME_MAX_MS).map(|ms| ms * 1000),
+            record_ts_us,
             span,
             key,
             headers,
@@ -233,6 +239,20 @@ mod tests {
             ]
         );
         assert_eq!(progress.next, [4]);
+    }
+
+    #[test]
+    fn a_time_outside_of_the_years_is_none_and_counted() {
+        let batch = batch(u64::MAX);
+        let mut progress = Progress::new(&batch, &[0], Origin::topic("t", 0));
+        for (offset, time_ms) in (0..).zip([Some(253_402_300_800_000), None, Some(1_000)]) {
+            let (key, value, headers) = (None, Some(&b"{}"[..]), Headers::none());
+            let partition = 0;
+            let message = Message { partition, offset, time_ms, key, value, headers };
+            progress.take(Arrived::Record(message));
+        }
+        let times: Vec<_> = progress.records.iter().map(|record| record.record_ts_us).collect();
+        assert_eq!((times, progress.n_odd_times), (vec![None, None, Some(1_000_000)], 1));
     }
 
     #[test]

@@ -4,14 +4,16 @@
 //! 2262: `valid_to < TIMESTAMP '9999-12-31 00:00:00'` fails. Here SQL's TIMESTAMP has microseconds,
 //! as every table has, and casts to nanoseconds that the coercion of types adds become microseconds.
 
-use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::datatype::DataTypeExt;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Union};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Union, Values};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as Sql, TimezoneInfo};
 
@@ -54,8 +56,32 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     rewritten(plan, |expr| replaced(expr, &schema))?.map_data(|plan| match plan {
         // Its schema is that of its inputs, which have microseconds now.
         LogicalPlan::Union(union) => Ok(LogicalPlan::Union(Union::try_new(union.inputs)?)),
+        LogicalPlan::Values(values) => Ok(LogicalPlan::Values(typed(values)?)),
         plan => plan.recompute_schema(),
     })
+}
+
+/// Values whose columns have microseconds where a cast in one of their rows has.
+fn typed(values: Values) -> Result<Values> {
+    let Values { schema, mut values } = values;
+    let empty = DFSchema::empty();
+    let mut fields = Vec::new();
+    for (at, (qualifier, field)) in schema.iter().enumerate() {
+        let mut field = Arc::clone(field);
+        if let Some(to) = micros(field.data_type()) {
+            let types = values.iter().map(|row| row[at].get_type(&empty));
+            if types.collect::<Result<Vec<_>>>()?.contains(&to) {
+                for row in &mut values {
+                    let value = std::mem::take(&mut row[at]);
+                    row[at] = value.cast_to(&to, &empty)?;
+                }
+                field = Arc::new(Field::clone(&field).with_data_type(to));
+            }
+        }
+        fields.push((qualifier.cloned(), field));
+    }
+    let schema = DFSchema::new_with_metadata(fields, schema.metadata().clone())?;
+    Ok(Values { schema: Arc::new(schema), values })
 }
 
 fn replaced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -14,6 +14,8 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::years::DAYS;
+
 /// Days from 0001-01-01 to 1970-01-01.
 const EPOCH_DAYS: i32 = 719_163;
 
@@ -54,8 +56,8 @@ impl ScalarUDFImpl for ReportingDate {
 }
 
 /// The first day, 0001-01-01, and the last, 9999-12-31, in days since 1970.
-const FIRST: i32 = 1 - EPOCH_DAYS;
-const LAST: i32 = 2_932_896;
+const FIRST: i32 = *DAYS.start();
+const LAST: i32 = *DAYS.end();
 const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Days since 1970 of the day that `us` falls on in `tz`, no earlier than the first and no later

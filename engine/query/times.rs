@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Months, TimeZone};
+use chrono::{DateTime, TimeZone};
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::compute::kernels::zip::zip;
-use datafusion::arrow::compute::{cast, nullif};
+use datafusion::arrow::compute::nullif;
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type, IntervalMonthDayNano,
-    IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    DataType, Decimal128Type, Field, FieldRef, Float64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
@@ -22,34 +21,40 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-type Micros = PrimitiveArray<TimestampMicrosecondType>;
+use super::local::{Micros, first_moment, is_utc, micros_in, wall_clock};
 
 /// The functions, which replace `DataFusion`'s of the same names.
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let wrapped = |name, kind| {
         let inner = match kind {
             Kind::Truncate => datetime::date_trunc(),
-            Kind::Bin => datetime::date_bin(),
             Kind::Format => datetime::to_char(),
             Kind::Read => datetime::to_timestamp_micros(&ConfigOptions::default()),
+            Kind::ReadMicros => datetime::to_timestamp_micros(&ConfigOptions::default()),
+            Kind::ReadMillis => datetime::to_timestamp_millis(&ConfigOptions::default()),
+            Kind::ReadSeconds => datetime::to_timestamp_seconds(&ConfigOptions::default()),
+            Kind::ReadUnix => datetime::to_unixtime(),
         };
         let aliases = match kind {
             Kind::Truncate => vec!["datetrunc".to_owned()],
             Kind::Format => vec!["date_format".to_owned()],
-            Kind::Bin | Kind::Read => vec![],
+            _ => vec![],
         };
         let signature = match kind {
             // DataFusion's would take the moments in nanoseconds.
-            Kind::Bin | Kind::Format => Signature::user_defined(Volatility::Immutable),
+            Kind::Format => Signature::user_defined(Volatility::Immutable),
             _ => inner.signature().clone(),
         };
         ScalarUDF::from(Wrapped { name, kind, inner, signature, aliases })
     };
     vec![
         wrapped("date_trunc", Kind::Truncate),
-        wrapped("date_bin", Kind::Bin),
         wrapped("to_char", Kind::Format),
         wrapped("to_timestamp", Kind::Read),
+        wrapped("to_timestamp_micros", Kind::ReadMicros),
+        wrapped("to_timestamp_millis", Kind::ReadMillis),
+        wrapped("to_timestamp_seconds", Kind::ReadSeconds),
+        wrapped("to_unixtime", Kind::ReadUnix),
         ScalarUDF::from(Now {
             signature: Signature::nullary(Volatility::Stable),
             aliases: vec!["current_timestamp".to_owned()],
@@ -60,9 +65,12 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Truncate,
-    Bin,
     Format,
     Read,
+    ReadMicros,
+    ReadMillis,
+    ReadSeconds,
+    ReadUnix,
 }
 
 /// A function of `DataFusion`'s, and what it cannot do.
@@ -88,43 +96,17 @@ impl ScalarUDFImpl for Wrapped {
         &self.signature
     }
 
-    /// The types of `to_char`: moments as they are, and a format. Those of `date_bin`: a stride,
-    /// moments as they are, and an origin in nanoseconds.
+    /// The types of `to_char`: moments as they are, and a format.
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        if self.kind == Kind::Format {
-            let [moment, _] = arg_types else {
-                return plan_err!("{} wants a moment and a format", self.name);
-            };
-            let moment = match moment {
-                DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-                }
-                moment if moment.is_temporal() => moment.clone(),
-                _ => DataType::Timestamp(TimeUnit::Microsecond, None),
-            };
-            return Ok(vec![moment, DataType::Utf8]);
-        }
-        let [_, moment, origin @ ..] = arg_types else {
-            return plan_err!("{} wants a stride and a moment", self.name);
+        let [moment, _] = arg_types else {
+            return plan_err!("{} wants a moment and a format", self.name);
         };
         let moment = match moment {
-            DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-            }
-            DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => moment.clone(),
-            _ => DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) => micros_in(zone.as_deref()),
+            moment if moment.is_temporal() => moment.clone(),
+            _ => micros_in(None),
         };
-        let origin = match origin {
-            [] => None,
-            [time @ (DataType::Time32(_) | DataType::Time64(_))] => Some(time.clone()),
-            [DataType::Timestamp(_, zone)] => {
-                Some(DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))
-            }
-            [_] => Some(DataType::Timestamp(TimeUnit::Nanosecond, None)),
-            _ => return plan_err!("{} wants a stride, a moment and an origin", self.name),
-        };
-        let stride = DataType::Interval(IntervalUnit::MonthDayNano);
-        Ok([stride, moment].into_iter().chain(origin).collect())
+        Ok(vec![moment, DataType::Utf8])
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
@@ -139,8 +121,18 @@ impl ScalarUDFImpl for Wrapped {
         match self.kind {
             Kind::Read => return self.read(args),
             Kind::Format => return self.inner.invoke_with_args(args),
-            Kind::Truncate | Kind::Bin => {}
+            Kind::Truncate => {}
+            _ => return self.read_texts(args),
         }
+        let by_day = by_day(&args.args[0]);
+        let truncated = self.truncated(args)?;
+        if by_day { first_midnight(truncated) } else { Ok(truncated) }
+    }
+}
+
+impl Wrapped {
+    /// `date_trunc` of moments of all years.
+    fn truncated(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let DataType::Timestamp(TimeUnit::Microsecond, zone) = args.args[1].data_type() else {
             return self.inner.invoke_with_args(args);
         };
@@ -150,10 +142,7 @@ impl ScalarUDFImpl for Wrapped {
             return self.inner.invoke_with_args(args);
         }
         let is_scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let far: Micros = match self.kind {
-            Kind::Truncate => self.truncate_far(&args, moments, zone.as_deref())?,
-            _ => bin_far(&args.args, moments)?,
-        };
+        let far = self.truncate_far(&args, moments, zone.as_deref())?;
         let is_far: BooleanArray =
             moments.iter().map(|us| Some(us.is_some_and(|us| !is_near(us)))).collect();
         let near = self.call(&args, nullif(moments, &is_far)?)?;
@@ -164,9 +153,7 @@ impl ScalarUDFImpl for Wrapped {
         }
         Ok(ColumnarValue::Array(all))
     }
-}
 
-impl Wrapped {
     /// `DataFusion`'s function on other moments.
     fn call(&self, args: &ScalarFunctionArgs, moments: ArrayRef) -> Result<ArrayRef> {
         let n_rows = moments.len();
@@ -210,6 +197,15 @@ impl Wrapped {
         truncated.iter().zip(&locals).map(back).collect()
     }
 
+    /// Texts without a format are read as microseconds; `DataFusion` reads them as nanoseconds.
+    fn read_texts(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if args.args.len() == 1 && args.args[0].data_type().is_string() {
+            args.args[0] = args.args[0].cast_to(&micros_in(None), None)?;
+            args.arg_fields[0] = Arc::new(Field::new("moment", micros_in(None), true));
+        }
+        self.inner.invoke_with_args(args)
+    }
+
     /// `to_timestamp`: numbers are seconds, all else is read as microseconds.
     fn read(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
@@ -246,6 +242,47 @@ impl Wrapped {
     }
 }
 
+/// Whether moments are truncated to days or more.
+fn by_day(unit: &ColumnarValue) -> bool {
+    let ColumnarValue::Scalar(unit) = unit else { return false };
+    let unit = unit.try_as_str().flatten().unwrap_or_default().to_lowercase();
+    matches!(unit.as_str(), "day" | "week" | "month" | "quarter" | "year")
+}
+
+/// The first of two midnights for a whole day, where clocks are put back to midnight.
+fn first_midnight(truncated: ColumnarValue) -> Result<ColumnarValue> {
+    let DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) = truncated.data_type() else {
+        return Ok(truncated);
+    };
+    if is_utc(&zone) {
+        return Ok(truncated);
+    }
+    let tz: Tz = zone.parse()?;
+    let is_scalar = matches!(truncated, ColumnarValue::Scalar(_));
+    let array = truncated.into_array(1)?;
+    // Rows of one day follow each other as a rule.
+    let mut last: Option<(i64, i64)> = None;
+    let first = |us: i64| -> Result<i64> {
+        let local = wall_clock(us, &tz);
+        local.and_then(|local| first_moment(local, &tz)).ok_or_else(out_of_range)
+    };
+    let firsts = array.as_primitive::<TimestampMicrosecondType>().iter().map(|us| {
+        let Some(us) = us else { return Ok(None) };
+        let found = match last {
+            Some((known, found)) if known == us => found,
+            _ => first(us)?,
+        };
+        last = Some((us, found));
+        Ok(Some(found))
+    });
+    let firsts = firsts.collect::<Result<Micros>>()?;
+    let firsts = firsts.with_timezone(zone);
+    if is_scalar {
+        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&firsts, 0)?));
+    }
+    Ok(ColumnarValue::Array(Arc::new(firsts)))
+}
+
 /// Microseconds of a number of seconds.
 #[allow(clippy::cast_possible_truncation, reason = "the range is tested before")]
 fn from_seconds(seconds: f64) -> Result<i64> {
@@ -255,7 +292,7 @@ fn from_seconds(seconds: f64) -> Result<i64> {
 }
 
 /// Whether a moment, with whatever is subtracted to truncate it, has a number of nanoseconds.
-fn is_near(us: i64) -> bool {
+pub(super) fn is_near(us: i64) -> bool {
     us.unsigned_abs() < 9_200_000_000_000_000
 }
 
@@ -268,53 +305,8 @@ fn cycles(us: i64) -> i64 {
     us - nearby
 }
 
-fn out_of_range() -> DataFusionError {
+pub(super) fn out_of_range() -> DataFusionError {
     DataFusionError::Execution("a time leaves the years that can be computed with".to_owned())
-}
-
-/// `date_bin` of the moments that are far from 1970.
-fn bin_far(args: &[ColumnarValue], moments: &Micros) -> Result<Micros> {
-    let ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(stride)) = &args[0] else {
-        return exec_err!("date_bin wants an INTERVAL as its first argument");
-    };
-    let origin = match args.get(2) {
-        None => 0,
-        Some(ColumnarValue::Scalar(origin)) => {
-            let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
-            let origin = cast(&origin.to_array()?, &micros)?;
-            let origin = cast(&origin, &DataType::Int64)?;
-            origin.as_primitive::<Int64Type>().iter().next().flatten().unwrap_or(0)
-        }
-        Some(_) => return exec_err!("date_bin wants one origin for all rows"),
-    };
-    let Some(stride) = stride else { return Ok(Micros::new_null(moments.len())) };
-    let bins = moments.iter().map(|us| {
-        let far = us.filter(|us| !is_near(*us));
-        far.map(|us| bin(us, stride, origin).ok_or_else(out_of_range)).transpose()
-    });
-    bins.collect()
-}
-
-/// The begin of the bin that a moment falls into.
-fn bin(us: i64, stride: &IntervalMonthDayNano, origin: i64) -> Option<i64> {
-    if stride.months != 0 {
-        let (moment, first) =
-            (DateTime::from_timestamp_micros(us)?, DateTime::from_timestamp_micros(origin)?);
-        let index =
-            |moment: &DateTime<_>| moment.year() * 12 + i32::try_from(moment.month0()).unwrap_or(0);
-        let n = (index(&moment) - index(&first)).div_euclid(stride.months) * stride.months;
-        let at = |n: i32| {
-            let months = Months::new(n.unsigned_abs());
-            if n < 0 { first.checked_sub_months(months) } else { first.checked_add_months(months) }
-        };
-        let begin = at(n)?;
-        let begin = if begin > moment { at(n - stride.months)? } else { begin };
-        return Some(begin.timestamp_micros());
-    }
-    let stride = i128::from(stride.days) * 86_400_000_000_000 + i128::from(stride.nanoseconds);
-    let (ns, origin) = (i128::from(us) * 1_000, i128::from(origin) * 1_000);
-    let begin = origin + (ns - origin).checked_div_euclid(stride)? * stride;
-    i64::try_from(begin.div_euclid(1_000)).ok()
 }
 
 /// `now()` in microseconds, to be compared with columns.

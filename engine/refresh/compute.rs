@@ -16,7 +16,7 @@ use crate::mistake::to_error;
 use crate::model::Model;
 use crate::query::{ContentHash, Limits, Query, translate};
 use crate::rowcheck::{RowChecks, Violations, strict};
-use crate::table::{Files, Table, Writer, nameless};
+use crate::table::{Files, Table, Writer, beyond_years, nameless};
 use crate::world::{Event, World};
 
 use super::pins::{Pins, query_on};
@@ -147,6 +147,7 @@ impl Worker {
             return Ok(());
         }
         let rows = conform(&rows, &self.contract.schema(), &self.file)?;
+        require_years(&rows, &self.contract)?;
         require_folder_names(&rows, &self.contract)?;
         self.checks.require_not_null(&rows)?;
         let rows = RecordBatch::try_new(self.contract.schema(), rows.columns().to_vec()).map_err(
@@ -185,6 +186,18 @@ fn without_nan(column: ArrayRef) -> ArrayRef {
             Arc::new(numbers)
         }
         _ => column,
+    }
+}
+
+/// Every date and time has a year that other readers know.
+fn require_years(rows: &RecordBatch, contract: &Contract) -> Result<()> {
+    match beyond_years(rows) {
+        None => Ok(()),
+        Some((column, n)) => Err(Error::data(format!(
+            "{}: `{column}` has dates or times outside of the years 0001 to 9999 in {n} rows",
+            contract.name
+        ))
+        .hint("nothing was committed; other readers would fail on the table: let the model keep to these years, as in least(day + INTERVAL '1 day', DATE '9999-12-31'), or give NULL")),
     }
 }
 

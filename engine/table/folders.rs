@@ -2,7 +2,7 @@
 //! path, `country=FR`, and file systems take 255 bytes of it; other readers take some for NULL.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Date32Type};
+use datafusion::arrow::datatypes::DataType;
 
 /// The bytes of a name in a path, on every file system that we know of.
 const NAME_BYTES_MAX: usize = 255;
@@ -10,8 +10,6 @@ const NAME_BYTES_MAX: usize = 255;
 const ENCODED_BYTES: usize = 5;
 /// The folder of rows without a value, as Hive calls it.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
-/// Days since 1970 of 0001-01-01 and 9999-12-31: what other readers know as dates.
-const DATES: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// The rows of which a value cannot name a folder, each with the column and why.
 pub fn nameless(rows: &RecordBatch, partition_by: &[String]) -> Vec<(usize, String)> {
@@ -21,19 +19,11 @@ pub fn nameless(rows: &RecordBatch, partition_by: &[String]) -> Vec<(usize, Stri
         let mut check = |row: usize, why: Option<&str>| {
             found.extend(why.map(|why| (row, format!("`{name}` names a folder, and {why}"))));
         };
-        match column.data_type() {
-            DataType::Utf8 => {
-                for (row, text) in column.as_string::<i32>().iter().enumerate() {
-                    check(row, text.and_then(|text| text_objection(name, text)));
-                }
+        // Dates are looked at in all columns, not here: see `calendar`.
+        if *column.data_type() == DataType::Utf8 {
+            for (row, text) in column.as_string::<i32>().iter().enumerate() {
+                check(row, text.and_then(|text| text_objection(name, text)));
             }
-            DataType::Date32 => {
-                for (row, days) in column.as_primitive::<Date32Type>().iter().enumerate() {
-                    let is_far = days.is_some_and(|days| !DATES.contains(&days));
-                    check(row, is_far.then_some("is outside of the years 0001 to 9999"));
-                }
-            }
-            _ => {}
         }
     }
     found.sort();
@@ -58,7 +48,7 @@ fn text_objection(column: &str, text: &str) -> Option<&'static str> {
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{ArrayRef, Date32Array, StringArray};
+    use datafusion::arrow::array::{ArrayRef, StringArray};
 
     use super::*;
 
@@ -80,14 +70,5 @@ mod tests {
     fn what_fits_names_a_folder() {
         let (long, odd) = ("x".repeat(250), "é".repeat(25));
         assert_eq!(texts(&[Some(&long), Some(&odd), Some(". /%:?"), Some(".."), None]), []);
-    }
-
-    #[test]
-    fn a_date_has_four_digits_of_year() {
-        let days = Date32Array::from(vec![Some(-719_162), Some(2_932_896), None, Some(2_932_897)]);
-        let column: ArrayRef = Arc::new(days);
-        let rows = RecordBatch::try_from_iter_with_nullable([("day", column, true)]).unwrap();
-        let found = nameless(&rows, &["day".to_owned()]);
-        assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [3]);
     }
 }

@@ -576,6 +576,12 @@ class Maker:
 
     # Expressions and the rest
 
+    def zone(self):
+        """The name of a zone: with and without summer time, of both hemispheres."""
+        return self.pick(
+            "'Europe/Berlin'", "'america/new_york'", "'Australia/Lord_Howe'", "'Asia/Kolkata'", "'America/Sao_Paulo'"
+        )
+
     def expressions(self):
         """Functions and casts, on each row."""
         texts = [
@@ -671,6 +677,17 @@ class Maker:
             "date_trunc('day', ts) = day",
             "ts = TIMESTAMP '2026-03-29 01:30:00'",
             "day BETWEEN DATE '2026-01-01' AND DATE '2026-12-31'",
+            f"CAST(ts AT TIME ZONE {self.zone()} AS TIMESTAMP)",
+            f"CAST(ts AT TIME ZONE {self.zone()} AS DATE)",
+            f"CAST(date_trunc('day', ts AT TIME ZONE {self.zone()}) AS TIMESTAMP)",
+            f"extract(hour FROM ts AT TIME ZONE {self.zone()})",
+            f"ts AT TIME ZONE {self.zone()} >= DATE '2026-01-01'",
+            f"ts AT TIME ZONE {self.zone()} BETWEEN TIMESTAMP '2025-12-31 20:00:00' AND day",
+            f"CAST(CAST(ts AS TIMESTAMP) AT TIME ZONE {self.zone()} AT TIME ZONE 'UTC' AS TIMESTAMP)",
+            "extract(epoch FROM TIMESTAMP '9999-12-31 00:00:00' - ts)",
+            "ts < TIMESTAMP '9999-12-31 00:00:00' - INTERVAL '1 day'",
+            "greatest(ts, TIMESTAMP '0001-01-01 00:00:00')",
+            "date_trunc('month', coalesce(ts, TIMESTAMP '9999-12-31 00:00:00'))",
         ]
         picked = (
             self.random.sample(texts, 2)

@@ -133,6 +133,18 @@ fn functions_of_time_hold_for_far_dates() {
 }
 
 #[test]
+fn a_day_whose_midnight_comes_twice_begins_at_the_first() {
+    for (zone, offset) in [("America/Havana", "-04:00"), ("Europe/Paris", "+01:00")] {
+        for moment in ["2026-11-01 04:30:00Z", "2026-11-01 05:30:00Z", "2026-11-01 15:30:00Z"] {
+            let day = format!("TIMESTAMPTZ '{moment}' AT TIME ZONE '{zone}'");
+            let midnight = format!("2026-11-01T00:00:00{offset}");
+            gives(&format!("SELECT date_trunc('day', {day})"), &midnight);
+            gives(&format!("SELECT date_bin(INTERVAL '1 day', {day})"), &midnight);
+        }
+    }
+}
+
+#[test]
 fn a_series_of_days_is_joined_with_a_history_that_is_open() {
     let days = "generate_series(TIMESTAMP '2025-12-31', TIMESTAMP '2026-01-02', INTERVAL '1 day')";
     gives(
@@ -182,14 +194,4 @@ fn a_time_that_no_calendar_has_is_an_error() {
     assert!(asked("SELECT to_timestamp(9e300)").is_err());
     assert!(asked("SELECT arrow_cast(9223372036854775807, 'Timestamp(Microsecond, None)') + INTERVAL '1 day'").is_err());
     gives("SELECT to_timestamp(1.5)", "1970-01-01T00:00:01.500");
-}
-
-#[test]
-fn a_bin_begins_at_its_origin() {
-    let month = IntervalMonthDayNano::new(3, 0, 0);
-    let us = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
-    assert_eq!(bin(us("9999-12-31T00:00:00Z"), &month, 0), Some(us("9999-10-01T00:00:00Z")));
-    let day = IntervalMonthDayNano::new(0, 5, 0);
-    assert_eq!(bin(-1, &day, 0), Some(-5 * 86_400_000_000));
-    assert_eq!(bin(0, &IntervalMonthDayNano::new(0, 0, 0), 0), None);
 }
