@@ -180,8 +180,10 @@ fn meaning(leaf: &Type) -> Meaning {
         (None, ConvertedType::INTERVAL) if is_fixed && *type_length == 12 => Meaning::Interval,
         (Some(LogicalType::String), _) | (None, ConvertedType::UTF8) => Meaning::Text,
         (Some(LogicalType::Json), _) | (None, ConvertedType::JSON) => Meaning::Json,
-        (Some(LogicalType::Bson | LogicalType::Geometry { .. }), _)
-        | (Some(LogicalType::Geography { .. }), _)
+        (
+            Some(LogicalType::Bson | LogicalType::Geometry { .. } | LogicalType::Geography { .. }),
+            _,
+        )
         | (None, ConvertedType::BSON) => Meaning::Opaque,
         _ => Meaning::Plain,
     }
@@ -304,9 +306,8 @@ fn mark_variants(columns: &mut [Column], group: &Type) {
     for (column, field) in columns.iter_mut().zip(group.get_fields()) {
         match field.get_basic_info().logical_type_ref() {
             Some(LogicalType::Variant(_)) => column.meaning = Meaning::Variant,
-            Some(_) => {}
             None if field.is_group() => mark_variants(&mut column.inner, field),
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn push_interval(months: u32, days: u32, ms: u32, out: &mut Vec<u8>) 
         out.push(b'T');
         push_part(ms / 3_600_000, "H", out);
         push_part(ms / 60_000 % 60, "M", out);
-        if ms % 60_000 > 0 {
+        if !ms.is_multiple_of(60_000) {
             push_seconds(u128::from(ms % 60_000) * 1_000_000, out);
         }
     }

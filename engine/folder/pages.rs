@@ -89,10 +89,8 @@ fn needs_of(file: &mut BufReader<File>, (start, length): (u64, u64)) -> io::Resu
         needs.n_pages += 1;
         needs.n_values = needs.n_values.saturating_add(page.n_values);
         needs.bytes = needs.bytes.saturating_add(page.unpacked);
-        if page.unpacked > 0 {
-            let rows = BATCH_BYTES.saturating_mul(page.n_values) / page.unpacked;
-            needs.rows = needs.rows.min(rows);
-        }
+        let rows = BATCH_BYTES.saturating_mul(page.n_values).checked_div(page.unpacked);
+        needs.rows = needs.rows.min(rows.unwrap_or(u64::MAX));
     }
     Ok(needs)
 }

@@ -38,7 +38,9 @@ fn add(array: &ArrayRef, sizes: &mut [u64]) {
         DataType::Struct(_) => {
             let array = array.as_struct();
             let names = 2 + names(array);
-            sizes.iter_mut().for_each(|size| *size += names);
+            for size in sizes.iter_mut() {
+                *size += names;
+            }
             array.columns().iter().for_each(|column| add(column, sizes));
         }
         DataType::Utf8View => {
@@ -63,7 +65,9 @@ fn add(array: &ArrayRef, sizes: &mut [u64]) {
         }
         other => {
             let scalar = scalar(other);
-            sizes.iter_mut().for_each(|size| *size += scalar);
+            for size in sizes.iter_mut() {
+                *size += scalar;
+            }
         }
     }
 }

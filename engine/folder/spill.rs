@@ -132,7 +132,9 @@ mod tests {
     fn objects_are_joined() {
         let joined = |parts: &[&str]| {
             let mut record = Vec::new();
-            parts.iter().for_each(|part| join(&mut record, part.as_bytes()));
+            for part in parts {
+                join(&mut record, part.as_bytes());
+            }
             String::from_utf8(record).unwrap()
         };
         assert_eq!(joined(&[r#"{"a":1}"#, r#"{"b":2,"c":[]}"#]), r#"{"a":1,"b":2,"c":[]}"#);

@@ -184,7 +184,10 @@ fn plain(n: usize, large: Option<(usize, usize)>) -> RecordBatch {
         ("decimal", Arc::new(decimals.with_precision_and_scale(30, 4).expect("a decimal"))),
         ("single", Arc::new((0..n).map(|i| Some(i as f32 / 3.0)).collect::<Float32Array>())),
         ("unsigned", Arc::new((0..n).map(|i| Some(u64::MAX - i as u64)).collect::<UInt64Array>())),
-        ("time", Arc::new((0..n).map(nullable).collect::<Time64MicrosecondArray>())),
+        (
+            "time",
+            Arc::new((0..n).map(|i| nullable(i).map(i64::abs)).collect::<Time64MicrosecondArray>()),
+        ),
         ("ns", Arc::new((0..n).map(nullable).collect::<TimestampNanosecondArray>())),
         ("tiny", Arc::new((0..n).map(|i| i8::try_from(i).ok()).collect::<Int8Array>())),
         ("bytes", Arc::new(BinaryArray::from_iter_values((0..n).map(|i| [0xfe, i as u8])))),
