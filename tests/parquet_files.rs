@@ -1,12 +1,14 @@
-//! Parquet files as tools write them, and as disks damage them.
+//! Parquet files as tools write them, within the memory that there is.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BinaryArray, Date64Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
-    Int64Array, ListArray, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BinaryArray, Date64Array, Decimal128Array, Float32Array, Float64Array, Int64Array,
+    ListArray, RecordBatch, StringArray, Time64MicrosecondArray, TimestampNanosecondArray,
+    UInt64Array,
 };
-use datafusion::arrow::datatypes::Date64Type;
+use datafusion::arrow::datatypes::{Date64Type, Int64Type};
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::file::writer::SerializedFileWriter;
@@ -19,20 +21,20 @@ const TABLE: &str = "-- One row per record.
 CREATE TABLE bronze.t (id STRING, n BIGINT, x DOUBLE, ts TIMESTAMP, any JSON, name STRING)
 TBLPROPERTIES ('lake.source' = 'folder:t');";
 
-fn lake() -> Lake {
+pub(crate) fn lake() -> Lake {
     Lake::with(&[("lake/bronze/t.sql", TABLE)])
 }
 
-fn ids(ids: &[&str]) -> ArrayRef {
+pub(crate) fn ids(ids: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(ids.to_vec()))
 }
 
-fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+pub(crate) fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     parquet(&RecordBatch::try_from_iter(columns).unwrap())
 }
 
 #[track_caller]
-fn taken(lake: &Lake, columns: &str) -> Vec<Value> {
+pub(crate) fn taken(lake: &Lake, columns: &str) -> Vec<Value> {
     lake.rows(&format!("SELECT {columns} FROM bronze.t ORDER BY _source_file, _offset"))
 }
 
@@ -192,9 +194,7 @@ fn a_page_above_what_memory_has_is_told_with_its_rows_and_later_ones_come_in() {
     let schema = RecordBatch::try_from_iter([("id", ids(&["1"]))]).unwrap().schema();
     let mut bytes = Vec::new();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
-    let mut writer =
-        datafusion::parquet::arrow::ArrowWriter::try_new(&mut bytes, schema, Some(properties))
-            .unwrap();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).unwrap();
     let big = "x".repeat(1 << 20);
     for pair in [["a", "b"], ["c", big.as_str()], ["d", "e"]] {
         let rows = RecordBatch::try_from_iter([("id", ids(&pair))]).unwrap();
@@ -209,51 +209,60 @@ fn a_page_above_what_memory_has_is_told_with_its_rows_and_later_ones_come_in() {
     assert_eq!(lake.refused(), "too_large@2");
 }
 
-#[test]
-fn a_damaged_file_is_named_and_never_ends_the_run() {
-    let lake = lake();
-    let n: ArrayRef = Arc::new(Int32Array::from_iter_values(0..500));
-    let names: Vec<String> = (0..500).map(|i| format!("name {i}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let good = file(vec![("id", ids(&names)), ("n", n)]);
-    lake.land("t/good.ndjson", b"{\"id\":\"good\"}\n");
-    // The Arrow schema in the metadata, and every part of the file, each with some bytes changed.
-    let mut state = 1_u32;
-    let mut random = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        usize::try_from(state >> 8).unwrap()
-    };
-    for i in 0..300 {
-        let mut bytes = good.clone();
-        for _ in 0..=random() % 3 {
-            let from = if i % 2 == 0 { 4 } else { bytes.len() * 2 / 3 };
-            let at = from + random() % (bytes.len() - from);
-            bytes[at] = u8::try_from(random() % 256).unwrap();
-        }
-        lake.land(&format!("t/{i}.parquet"), &bytes);
-    }
-    lake.ok(&["run", "bronze"]);
-    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t WHERE id = 'good'"), 1);
-    let told = "SELECT count(DISTINCT source) AS n FROM bronze.quarantine WHERE error_class = 'unreadable'";
-    assert!(lake.number(told) > 10, "many are damaged beyond reading");
-    let all = "SELECT count(*) AS n FROM (SELECT concat('folder:', _source_file) AS s FROM bronze.t UNION SELECT source FROM bronze.quarantine)";
-    assert_eq!(lake.number(all), 301, "each file is somewhere");
-    lake.ok(&["run", "bronze"]);
+/// A file of one row group, whose columns are in pages of a few values.
+fn paged(columns: Vec<(&str, ArrayRef)>, page_bytes: usize, is_coded: bool) -> Vec<u8> {
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(is_coded)
+        .set_data_page_size_limit(page_bytes)
+        .set_write_batch_size(16)
+        .build();
+    let writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties));
+    let mut writer = writer.unwrap();
+    writer.write(&rows).unwrap();
+    writer.into_inner().unwrap()
 }
 
 #[test]
-fn a_broken_hint_of_arrow_is_not_needed() {
-    let lake = lake();
-    let mut bytes = file(vec![("id", ids(&["o1"]))]);
-    let key = b"ARROW:schema";
-    let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 12;
-    // Base64 of another flatbuffer: its lengths and offsets are out of bounds.
-    for byte in bytes[at..at + 60].iter_mut().step_by(3) {
-        *byte = b'A';
-    }
-    lake.land("t/bad.parquet", &bytes);
-    lake.land("t/good.ndjson", b"{\"id\":\"good\"}\n");
+fn a_row_with_a_long_list_costs_itself_only_and_short_values_are_not_taken_for_long_ones() {
+    let mut lake = lake();
+    lake.set("LAKE_INGEST_RECORD_LIMIT", "64KiB");
+    // Two bytes for each value: 60,000 bytes are a record, and 2,000,000 are none.
+    let lengths = [3, 30_000, 1_000_000, 0, 30_000, 5];
+    let lists = lengths.map(|n| Some(vec![Some(0); n]));
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+    let columns = vec![("id", ids(&["1", "2", "3", "4", "5", "6"])), ("any", lists)];
+    lake.land("t/a.parquet", &paged(columns, 1 << 20, true));
     lake.ok(&["run", "bronze"]);
-    let rows = taken(&lake, "id");
-    assert_eq!(rows, [json!({"id": "o1"}), json!({"id": "good"})]);
+    let rows = taken(&lake, "id, length(any) AS l");
+    let row = |id: &str, l: i64| json!({"id": id, "l": l});
+    assert_eq!(rows, [row("1", 7), row("2", 60_001), row("4", 2), row("5", 60_001), row("6", 11)]);
+    assert_eq!(lake.refused(), "too_large@2");
+}
+
+#[test]
+fn columns_whose_pages_do_not_fit_together_are_read_in_parts() {
+    let mut lake = lake();
+    lake.set("LAKE_INGEST_RECORD_LIMIT", "16KiB");
+    let n = 300;
+    let names: Vec<String> = (0..n).map(|i| i.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let text = |c: char| -> ArrayRef {
+        let size = |i: usize| if i == 7 && c == 'c' { 20_000 } else { 300 + i };
+        Arc::new((0..n).map(|i| Some(c.to_string().repeat(size(i)))).collect::<StringArray>())
+    };
+    let times: ArrayRef =
+        Arc::new(Time64MicrosecondArray::from_iter_values((0..300).map(|i| 20 - i)));
+    let others = ["o1", "o2", "o3", "o4"].map(|name| (name, text('o')));
+    let mut columns = vec![("id", ids(&names)), ("name", text('c')), ("any", times)];
+    columns.extend(others);
+    lake.land("t/a.parquet", &paged(columns, 50_000, false));
+    lake.ok(&["run", "bronze"]);
+    let right = "SELECT count(*) AS n FROM bronze.t WHERE id = CAST(_offset AS STRING)
+        AND length(name) = 300 + _offset AND \"any\" LIKE '\"00:00:00%'
+        AND _rescued_data LIKE '{\"o1\":\"ooo%o\",\"o2\":%\"o4\":\"ooo%\"}'";
+    assert_eq!(lake.number(right), 20);
+    let refused = "SELECT count(*) AS n FROM bronze.quarantine WHERE error_class = ";
+    assert_eq!(lake.number(&format!("{refused}'too_large' AND position = 7")), 1);
+    assert_eq!(lake.number(&format!("{refused}'out_of_range' AND position > 20")), 279);
 }

@@ -4,26 +4,34 @@
 //! in Thrift's compact protocol, as the Parquet format has them.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use datafusion::parquet::file::metadata::RowGroupMetaData;
+use flate2::Crc;
 
 /// Bytes of the rows that are read at once, by what the headers say.
 pub(super) const BATCH_BYTES: u64 = 8 << 20;
-/// Rows that are read at once.
-const BATCH_ROWS: u64 = 4096;
-/// However large the values are: below it the reader would be too slow.
-const BATCH_ROWS_MIN: u64 = 4;
 /// Nesting of structs in a header.
 const DEPTH_MAX: u32 = 16;
 
-/// What the pages of a row group need.
+/// What the pages of a column in a row group need, by their headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pages {
-    /// Bytes of the largest page, packed or not.
-    pub(super) largest: u64,
-    /// Rows to read at once.
-    pub(super) rows: usize,
+pub(super) struct Needs {
+    /// Bytes of the largest page of values.
+    pub(super) page: u64,
+    /// Pages of values.
+    pub(super) n_pages: u64,
+    /// Bytes of the largest page as it is in the file.
+    pub(super) packed: u64,
+    /// Bytes of the dictionary, and how many values are in it.
+    pub(super) dictionary: u64,
+    pub(super) n_words: u64,
+    /// Values of all pages, or places for them.
+    pub(super) n_values: u64,
+    /// Bytes of all pages of values.
+    pub(super) bytes: u64,
+    /// Rows that have about `BATCH_BYTES` in every page, if the column has one value a row.
+    pub(super) rows: u64,
 }
 
 /// Bytes of the metadata at the end of a Parquet file, as its last eight bytes say; `None` if they
@@ -40,31 +48,67 @@ pub(super) fn metadata_bytes(file: &mut File) -> io::Result<Option<u64>> {
     Ok(is_parquet.then_some(u64::from(u32::from_le_bytes([a, b, c, d]))))
 }
 
-/// Looks at all headers of a row group.
+/// Looks at all headers of a row group, and at the checksums of pages that have one.
 ///
 /// # Errors
-/// A header is broken.
-pub(super) fn pages(file: &File, group: &RowGroupMetaData) -> io::Result<Pages> {
-    let cells = (4 << 20) / (group.num_columns() as u64).max(1);
-    let mut pages = Pages { largest: 0, rows: 0 };
-    let mut rows = BATCH_ROWS.min(cells);
+/// A header is broken, or a page is not the one that was written.
+pub(super) fn needs(file: &File, group: &RowGroupMetaData) -> io::Result<Vec<Needs>> {
     let mut file = BufReader::new(file.try_clone()?);
-    for column in group.columns() {
-        let (start, length) = column.byte_range();
-        let (mut at, end) = (start, start.saturating_add(length));
-        while at < end {
-            file.seek(SeekFrom::Start(at))?;
-            let mut header = Header { file: &mut file, n_read: 0 };
-            let page = header.page()?;
-            at += header.n_read + page.packed;
-            pages.largest = pages.largest.max(page.packed).max(page.unpacked);
-            if !page.is_dictionary && page.unpacked > 0 {
-                rows = rows.min(BATCH_BYTES.saturating_mul(page.n_values) / page.unpacked);
-            }
+    group.columns().iter().map(|column| needs_of(&mut file, column.byte_range())).collect()
+}
+
+fn needs_of(file: &mut BufReader<File>, (start, length): (u64, u64)) -> io::Result<Needs> {
+    let mut needs = Needs {
+        page: 0,
+        n_pages: 0,
+        packed: 0,
+        dictionary: 0,
+        n_words: 0,
+        n_values: 0,
+        bytes: 0,
+        rows: u64::MAX,
+    };
+    let (mut at, end) = (start, start.saturating_add(length));
+    while at < end {
+        file.seek(SeekFrom::Start(at))?;
+        let mut header = Header { file: &mut *file, n_read: 0 };
+        let page = header.page()?;
+        at += header.n_read + page.packed;
+        if let Some(checksum) = page.checksum
+            && checksum_of(file, page.packed)? != checksum
+        {
+            return Err(damaged("a page has another checksum than was written"));
         }
+        needs.packed = needs.packed.max(page.packed);
+        if page.is_dictionary {
+            needs.dictionary = needs.dictionary.max(page.unpacked);
+            needs.n_words = needs.n_words.max(page.n_values);
+            continue;
+        }
+        needs.page = needs.page.max(page.unpacked);
+        needs.n_pages += 1;
+        needs.n_values = needs.n_values.saturating_add(page.n_values);
+        needs.bytes = needs.bytes.saturating_add(page.unpacked);
+        let rows = BATCH_BYTES.saturating_mul(page.n_values).checked_div(page.unpacked);
+        needs.rows = needs.rows.min(rows.unwrap_or(u64::MAX));
     }
-    pages.rows = usize::try_from(rows.max(BATCH_ROWS_MIN)).unwrap_or(1);
-    Ok(pages)
+    Ok(needs)
+}
+
+/// The checksum of the bytes that follow.
+fn checksum_of(file: &mut BufReader<File>, mut n: u64) -> io::Result<u32> {
+    let mut checksum = Crc::new();
+    while n > 0 {
+        let bytes = file.fill_buf()?;
+        let here = bytes.len().min(usize::try_from(n).unwrap_or(usize::MAX));
+        if here == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        checksum.update(&bytes[..here]);
+        file.consume(here);
+        n -= here as u64;
+    }
+    Ok(checksum.sum())
 }
 
 /// One page, as its header says.
@@ -74,6 +118,7 @@ struct Page {
     packed: u64,
     unpacked: u64,
     n_values: u64,
+    checksum: Option<u32>,
 }
 
 /// Reads one header.
@@ -91,7 +136,9 @@ impl<R: Read> Header<R> {
                 (1, I32) => page.is_dictionary = self.integer()? == 2,
                 (2, I32) => page.unpacked = self.size()?,
                 (3, I32) => page.packed = self.size()?,
-                (5 | 8, STRUCT) => {
+                (4, I32) => page.checksum = Some(in_32_bits(self.integer()?)),
+                // Of a data page, a dictionary and a data page of the second version.
+                (5 | 7 | 8, STRUCT) => {
                     let mut inner = 0;
                     while let Some(kind) = self.field(&mut inner)? {
                         match (inner, kind) {
@@ -201,8 +248,18 @@ const LIST: u8 = 9;
 const SET: u8 = 10;
 const STRUCT: u8 = 12;
 
+/// A checksum is a number of 32 bits without a sign, in a field that has one.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it wraps around")]
+fn in_32_bits(n: i64) -> u32 {
+    n as u32
+}
+
 fn broken() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the header of a page is broken")
+    damaged("the header of a page is broken")
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]
@@ -220,7 +277,7 @@ mod tests {
             0x15, 0, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x2c, 0x15, 14, 0x15, 0, 0x3c, 0x18, 2, 1,
             2, 0, 0, 0,
         ];
-        let expected = Page { is_dictionary: false, packed: 100, unpacked: 300, n_values: 7 };
+        let expected = Page { packed: 100, unpacked: 300, n_values: 7, ..Page::default() };
         assert_eq!(page(&header).unwrap(), expected);
     }
 

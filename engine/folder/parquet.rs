@@ -3,42 +3,45 @@
 //! What a file wants in memory is looked at before it is read: metadata, pages and rows above the
 //! limit are set aside, and what stands beside them comes in.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::error::ArrowError;
+use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelectionPolicy, RowSelector,
 };
-use datafusion::parquet::basic::Type as Physical;
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::metadata::RowGroupMetaData;
-use datafusion::parquet::schema::types::SchemaDescriptor;
+use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use super::csv_columns::{known, wanted};
-use super::cut::{CHUNK_BYTES, Cutter};
-use super::delta::texts;
-use super::encode::{DECIMAL_AS, Encoders, TEXT, WHOLE};
-use super::pages::{BATCH_BYTES, metadata_bytes, pages};
+use super::csv_columns::wanted;
+use super::cut::{CHUNK_BYTES, Cutter, too_large};
+use super::encode::Rows;
+use super::meaning::{Column, Stripped, columns, metadata, whole};
+use super::pages::metadata_bytes;
 use super::pipe::Pipe;
+use super::room::{Room, room};
+use super::sizes::{exact_size, name_size, sizes};
+use super::spill::Spill;
 use super::{Folder, Packing};
-use crate::contract::{Type, TypedField};
+use crate::contract::TypedField;
 use crate::decode::{Class, Reject};
 use crate::error::{Error, Result};
-use crate::guard::guarded;
 
-/// A page may be so many times as large as a record: it holds many.
-const PAGE_RECORDS: u64 = 8;
+/// Bytes of a row that may be counted and are not there: constants stand for short values.
+const SLACK: u64 = 64 << 10;
 
-fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::data("the Parquet file cannot be read")
         .hint("land it again under a new name")
         .caused_by(cause)
+}
+
+pub(super) fn failed(cause: io::Error) -> Error {
+    Error::io("cannot buffer the Parquet file", cause)
 }
 
 /// Reads a whole file.
@@ -52,13 +55,13 @@ pub(super) fn parquet(
     folder: &Folder,
     fields: &[TypedField],
 ) -> Result<()> {
-    let failed = |cause: io::Error| Error::io("cannot buffer the Parquet file", cause);
     if packing != Packing::Plain {
         return Err(Error::data("a packed Parquet file cannot be read")
             .hint("Parquet is packed inside: land it as .parquet"));
     }
     let mut file = folder.buffer().map_err(failed)?;
     io::copy(&mut bytes, &mut file).map_err(failed)?;
+    refuse_others(&mut file)?;
     let limit = cutter.limit as u64;
     if metadata_bytes(&mut file).map_err(failed)?.is_some_and(|n| n > limit) {
         return Err(Error::data(
@@ -68,320 +71,305 @@ pub(super) fn parquet(
             "write fewer columns or larger row groups into one file, and land it under a new name",
         ));
     }
-    let metadata = metadata(&file)?;
-    let renamed = Renamed::new(metadata.schema(), fields)?;
-    for i in 0..metadata.metadata().num_row_groups() {
-        let group = metadata.metadata().row_group(i);
-        let n_rows = u64::try_from(group.num_rows()).unwrap_or(0);
-        let n_at_once = match rows_at_once(&file, group, limit * PAGE_RECORDS)? {
-            Ok(n_at_once) => n_at_once,
-            Err(largest) => {
+    let source = Source::new(file, fields)?;
+    let metadata = source.plain.metadata();
+    for group in 0..metadata.num_row_groups() {
+        let n_rows = u64::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
+        let room = room(&source.file, metadata.row_group(group), limit).map_err(broken)?;
+        let first = cutter.next;
+        match room {
+            Ok(room) if room.parts.len() > 1 => {
+                let mut parts = Vec::new();
+                for columns in &room.parts {
+                    let mut spill = Spill::new(folder.buffer().map_err(failed)?, cutter.limit);
+                    let part = Part { source: &source, group, columns, room: &room };
+                    part.read(n_rows, &mut spill)?;
+                    parts.push(spill.written().map_err(failed)?);
+                }
+                Spill::merge(parts, n_rows, cutter).map_err(failed)?;
+            }
+            Ok(room) => {
+                let columns = room.parts.first().map_or(&[][..], Vec::as_slice);
+                Part { source: &source, group, columns, room: &room }.read(n_rows, cutter)?;
+            }
+            Err(what) => {
                 cutter.refuse(Reject::new(Class::TooLarge, format!(
-                    "{n_rows} rows from here on are in row group {i} of the file, which has a page of {largest} bytes: more than {PAGE_RECORDS} times the setting `ingest.record_limit`"
+                    "{n_rows} rows from here on are in row group {group} of the file, which has {what}: more than the setting `ingest.record_limit` has room for"
                 )), &[]);
                 cutter.next += n_rows;
-                continue;
-            }
-        };
-        let first = cutter.next;
-        let file = file.try_clone().map_err(failed)?;
-        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
-            .with_row_groups(vec![i])
-            .with_batch_size(n_at_once)
-            .build()
-            .map_err(broken)?;
-        for rows in batches {
-            let rows = rows.and_then(|rows| renamed.apply(&rows)).map_err(broken)?;
-            send(cutter, &rows)?;
-            if !cutter.is_heard() {
-                return Ok(());
             }
         }
         cutter.flush();
+        if !cutter.is_heard() {
+            return Ok(());
+        }
         if cutter.next - first != n_rows {
             return Err(Error::data(format!(
-                "row group {i} of the Parquet file does not have the {n_rows} rows that it names"
+                "row group {group} of the Parquet file does not have the {n_rows} rows that it names"
             )));
         }
     }
     Ok(())
 }
 
-/// Rows of a row group to read at once; or the bytes of a page, if they are more than `most`.
-fn rows_at_once(file: &File, group: &RowGroupMetaData, most: u64) -> Result<Result<usize, u64>> {
-    let pages = pages(file, group).map_err(broken)?;
-    if pages.largest > most {
-        return Ok(Err(pages.largest));
-    }
-    let texts = texts(file, group).map_err(broken)?;
-    if texts.lengths > most {
-        return Ok(Err(texts.lengths));
-    }
-    let of_text = usize::try_from(BATCH_BYTES / texts.longest.max(1)).unwrap_or(usize::MAX);
-    Ok(Ok(pages.rows.min(of_text).max(1)))
-}
-
-/// The file's metadata, and the Arrow types that its columns are read as.
-fn metadata(file: &File) -> Result<ArrowReaderMetadata> {
-    let load = |options: ArrowReaderOptions| {
-        let gave_up = || Err(ParquetError::General("its metadata is damaged".to_owned()));
-        guarded(|| ArrowReaderMetadata::load(file, options)).unwrap_or_else(gave_up)
+/// Tells what is no Parquet file by its first and last bytes.
+fn refuse_others(file: &mut File) -> Result<()> {
+    const MAGIC: &[u8] = b"PAR1";
+    let size = file.metadata().map_err(failed)?.len();
+    let mut start = vec![0; usize::try_from(size.min(64)).unwrap_or(0)];
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    file.read_exact(&mut start).map_err(failed)?;
+    let mut end = vec![0; start.len().min(4)];
+    file.seek(SeekFrom::Start(size - end.len() as u64)).map_err(failed)?;
+    file.read_exact(&mut end).map_err(failed)?;
+    let again = "land it again under a new name";
+    let text = start.trim_ascii_start();
+    let (what, hint) = if start.starts_with(b"PARE") || end == b"PARE" {
+        ("the Parquet file is encrypted", "write it without encryption, and land it again")
+    } else if end == MAGIC {
+        return Ok(());
+    } else if start.starts_with(MAGIC) {
+        ("the Parquet file is cut off: its end is missing", again)
+    } else if start.starts_with(&[0x1f, 0x8b]) || start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        ("the file is named .parquet, and is packed", "land what is in it, by its own name")
+    } else if matches!(text.first(), Some(b'{' | b'[')) {
+        ("the file is named .parquet, and is JSON", "land it as .ndjson or .json")
+    } else if !text.is_empty()
+        && text.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace())
+    {
+        ("the file is named .parquet, and is a text", "if it is CSV, land it as .csv")
+    } else {
+        ("the file is named .parquet, and is none", again)
     };
-    // The Arrow schema that some writers add is a hint: where it is broken, Parquet's own is there.
-    let loaded = load(ArrowReaderOptions::new())
-        .or_else(|_| load(ArrowReaderOptions::new().with_skip_arrow_metadata(true)));
-    let loaded = loaded.map_err(broken)?;
-    let mut leaf = 0;
-    let parquet = loaded.parquet_schema();
-    let fields: Fields =
-        loaded.schema().fields().iter().map(|field| read_as(field, parquet, &mut leaf)).collect();
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    let adapted = guarded(|| ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options));
-    Ok(adapted.and_then(std::result::Result::ok).unwrap_or(loaded))
+    Err(Error::data(what).hint(hint))
 }
 
-/// What a column is read as: text and bytes as views, so that a value that stands in the file once
-/// is in memory once; and moments of 96 bits in microseconds, since nanoseconds end in 2262.
-fn read_as(field: &FieldRef, parquet: &SchemaDescriptor, leaf: &mut usize) -> FieldRef {
-    let mut nested = |inner: &FieldRef| read_as(inner, parquet, leaf);
-    let data_type = match field.data_type() {
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(nested).collect()),
-        DataType::List(inner) => DataType::List(nested(inner)),
-        DataType::LargeList(inner) => DataType::LargeList(nested(inner)),
-        DataType::FixedSizeList(inner, n) => DataType::FixedSizeList(nested(inner), *n),
-        DataType::Map(entries, is_sorted) => DataType::Map(nested(entries), *is_sorted),
-        other => {
-            let at = *leaf;
-            *leaf += 1;
-            let is_int96 =
-                at < parquet.num_columns() && parquet.column(at).physical_type() == Physical::INT96;
-            match other {
-                DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_int96 => {
-                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-                }
-                other => viewed(other),
-            }
-        }
-    };
-    Arc::new(field.as_ref().clone().with_data_type(data_type))
+/// A file, and what its columns are.
+struct Source {
+    file: File,
+    whole: Arc<ParquetMetaData>,
+    plain: ArrowReaderMetadata,
+    columns: Vec<Column>,
 }
 
-fn viewed(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
-        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
-        DataType::Dictionary(_, value) => viewed(value),
-        other => other.clone(),
-    }
-}
-
-/// The columns as the contract spells them.
-struct Renamed(Fields);
-
-impl Renamed {
+impl Source {
     /// # Errors
-    /// The contract knows none of the columns.
-    fn new(schema: &Schema, fields: &[TypedField]) -> Result<Self> {
-        let renamed = renamed(schema.fields(), fields);
-        let is_known = |field: &FieldRef| fields.iter().any(|known| known.name == *field.name());
-        if !renamed.iter().any(is_known) {
+    /// The metadata is broken, or the contract knows none of the columns.
+    fn new(file: File, fields: &[TypedField]) -> Result<Self> {
+        let whole = whole(&file).map_err(broken)?;
+        let plain = metadata(&file, &whole, Stripped::Odd).map_err(broken)?;
+        let columns = columns(plain.schema(), whole.file_metadata().schema_descr(), fields);
+        let is_known = |column: &Column| fields.iter().any(|known| known.name == column.name);
+        if !columns.iter().any(is_known) {
             return Err(Error::data("the Parquet file has no column of the contract")
                 .hint(format!("the contract's columns are {}", wanted(fields))));
         }
-        Ok(Self(renamed))
+        let rows = whole.row_groups().iter().map(RowGroupMetaData::num_rows);
+        let sum = rows.fold(0, i64::wrapping_add);
+        let n_rows = whole.file_metadata().num_rows();
+        if sum != n_rows {
+            return Err(Error::data(format!(
+                "the Parquet file says that it has {n_rows} rows, and its row groups have {sum}"
+            ))
+            .hint("land it again under a new name"));
+        }
+        Ok(Self { file, whole, plain, columns })
+    }
+}
+
+/// Where rows go.
+pub(super) trait Sink {
+    /// Bytes of a record at most.
+    fn limit(&self) -> usize;
+    /// Whether anybody still wants them.
+    fn is_open(&self) -> bool;
+    /// Whole lines, each the JSON of a row.
+    fn rows(&mut self, lines: Vec<u8>, n: u64);
+    /// A row that cannot be taken.
+    fn reject(&mut self, reject: Reject);
+}
+
+impl Sink for Cutter {
+    fn limit(&self) -> usize {
+        self.limit
     }
 
-    fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let retyped = |(field, column): (&FieldRef, &ArrayRef)| {
-            let column = if field.data_type() == column.data_type() {
-                Arc::clone(column)
-            } else {
-                cast(column, field.data_type())?
+    fn is_open(&self) -> bool {
+        self.is_heard()
+    }
+
+    fn rows(&mut self, lines: Vec<u8>, n: u64) {
+        self.lines(lines, n);
+    }
+
+    fn reject(&mut self, reject: Reject) {
+        self.refuse(reject, &[]);
+        self.next += 1;
+    }
+}
+
+/// Columns of a row group that are read at once.
+struct Part<'a> {
+    source: &'a Source,
+    group: usize,
+    columns: &'a [usize],
+    room: &'a Room,
+}
+
+impl Part<'_> {
+    /// Reads the rows, in order.
+    ///
+    /// # Errors
+    /// From here on they cannot be read.
+    fn read(&self, n_rows: u64, sink: &mut impl Sink) -> Result<()> {
+        let columns: Vec<Column> =
+            self.columns.iter().filter_map(|i| self.source.columns.get(*i).cloned()).collect();
+        let names: Vec<u64> = columns.iter().map(|column| name_size(&column.name)).collect();
+        let mut large = self.room.too_large.iter().copied().filter(|row| *row < n_rows).peekable();
+        let mut row = 0;
+        let mut batches = self.reader(&self.source.plain, 0).map_err(broken)?;
+        let mut is_text_known = true;
+        while let Some(rows) = batches.next() {
+            let rows = match rows {
+                Ok(rows) => rows,
+                // Most often a text that is no text. Without that meaning only its row is lost.
+                Err(_) if is_text_known => {
+                    let bare = metadata(&self.source.file, &self.source.whole, Stripped::Text)
+                        .map_err(broken)?;
+                    batches = self.reader(&bare, row).map_err(broken)?;
+                    is_text_known = false;
+                    continue;
+                }
+                Err(cause) => return Err(broken(cause)),
             };
-            Ok(column)
-        };
-        let columns = self
-            .0
-            .iter()
-            .zip(rows.columns())
-            .map(retyped)
-            .collect::<Result<Vec<_>, ArrowError>>()?;
-        RecordBatch::try_new(Arc::new(Schema::new(self.0.clone())), columns)
+            let mut at = 0;
+            while at < rows.num_rows() && sink.is_open() {
+                row += skipped(&mut large, row, sink);
+                let left = large.peek().map_or(u64::MAX, |large| large - row);
+                let n = (rows.num_rows() - at).min(usize::try_from(left).unwrap_or(usize::MAX));
+                send(sink, &columns, &names, &rows.slice(at, n)).map_err(broken)?;
+                at += n;
+                row += n as u64;
+            }
+            if !sink.is_open() {
+                return Ok(());
+            }
+        }
+        row += skipped(&mut large, row, sink);
+        if row == n_rows {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "row group {} of the Parquet file does not have the {n_rows} rows that it names",
+            self.group
+        )))
+    }
+
+    /// A reader of the rows from `from` on that are not too large.
+    fn reader(
+        &self,
+        metadata: &ArrowReaderMetadata,
+        from: u64,
+    ) -> Result<ParquetRecordBatchReader, ParquetError> {
+        let file = self.source.file.try_clone()?;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), self.columns.iter().copied());
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+                .with_row_groups(vec![self.group])
+                .with_projection(mask)
+                .with_batch_size(self.room.rows);
+        if from > 0 || !self.room.too_large.is_empty() {
+            let n_rows = metadata.metadata().row_group(self.group).num_rows();
+            builder = builder
+                .with_row_selection_policy(RowSelectionPolicy::Selectors)
+                .with_row_selection(self.selection(from, u64::try_from(n_rows).unwrap_or(0)));
+        }
+        builder.build()
+    }
+
+    fn selection(&self, from: u64, n_rows: u64) -> RowSelection {
+        let n = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let mut selectors = vec![RowSelector::skip(n(from))];
+        let mut next = from;
+        for row in self.room.too_large.iter().filter(|row| (from..n_rows).contains(row)) {
+            selectors.push(RowSelector::select(n(row - next)));
+            selectors.push(RowSelector::skip(1));
+            next = row + 1;
+        }
+        selectors.push(RowSelector::select(n(n_rows.saturating_sub(next))));
+        RowSelection::from(selectors)
     }
 }
 
-fn renamed(own: &Fields, fields: &[TypedField]) -> Fields {
-    let spelled = |field: &FieldRef| {
-        let exact = |name: &str| own.iter().any(|other| other.name() == name);
-        let known = if field.name().contains('.') { None } else { known(field.name(), fields) };
-        let known = known.filter(|known| known == field.name() || !exact(known));
-        let known = known.and_then(|name| fields.iter().find(|field| field.name == name));
-        let name = known.map_or(field.name(), |known| &known.name);
-        let mut metadata = HashMap::new();
-        let data_type = match (field.data_type(), known.map(|known| &known.data_type)) {
-            (DataType::Struct(inner), Some(Type::Struct(known))) => {
-                DataType::Struct(renamed(inner, known))
-            }
-            (DataType::Map(entries, is_sorted), _) => {
-                DataType::Map(with_text_keys(entries), *is_sorted)
-            }
-            (other, wanted) => {
-                let decimal = match wanted {
-                    Some(Type::Text { .. }) => Some(TEXT),
-                    Some(Type::Int | Type::BigInt) => Some(WHOLE),
-                    _ => None,
-                };
-                metadata.extend(decimal.map(|what| (DECIMAL_AS.to_owned(), what.to_owned())));
-                other.clone()
-            }
-        };
-        Arc::new(Field::new(name, data_type, true).with_metadata(metadata))
-    };
-    own.iter().map(spelled).collect()
-}
-
-/// JSON has no other keys.
-fn with_text_keys(entries: &FieldRef) -> FieldRef {
-    let DataType::Struct(fields) = entries.data_type() else { return Arc::clone(entries) };
-    let mut fields: Vec<FieldRef> = fields.iter().cloned().collect();
-    let is_text =
-        |field: &FieldRef| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View);
-    if let Some(key) = fields.first_mut().filter(|key| !is_text(key)) {
-        *key = Arc::new(key.as_ref().clone().with_data_type(DataType::Utf8));
+/// Rejects the rows from `row` on that are too large to be read; returns how many they are.
+fn skipped(
+    large: &mut std::iter::Peekable<impl Iterator<Item = u64>>,
+    row: u64,
+    sink: &mut impl Sink,
+) -> u64 {
+    let mut n = 0;
+    while large.next_if_eq(&(row + n)).is_some() {
+        sink.reject(too_large(sink.limit()));
+        n += 1;
     }
-    Arc::new(entries.as_ref().clone().with_data_type(DataType::Struct(fields.into())))
+    n
 }
 
 /// Sends rows, about a chunk at once.
-fn send(cutter: &mut Cutter, rows: &RecordBatch) -> Result<()> {
-    let mut sizes = vec![0; rows.num_rows()];
-    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-        let own = sizes_of(column);
-        let name = field.name().len() as u64 + 4;
-        sizes.iter_mut().zip(own).for_each(|(size, own)| *size += own + name);
-    }
-    let limit = cutter.limit as u64;
-    let mut first = 0;
-    while first < rows.num_rows() && cutter.is_heard() {
-        if sizes[first] > limit {
-            cutter.too_large();
-            cutter.next += 1;
-            first += 1;
-            continue;
-        }
-        let (mut n, mut bytes) = (0, 0);
-        for size in sizes[first..].iter().take_while(|size| **size <= limit) {
-            if n > 0 && bytes + size > CHUNK_BYTES as u64 {
-                break;
+fn send(
+    sink: &mut impl Sink,
+    columns: &[Column],
+    names: &[u64],
+    rows: &RecordBatch,
+) -> Result<(), ArrowError> {
+    let arrays: &[ArrayRef] = rows.columns();
+    let sizes = sizes(arrays, names, rows.num_rows());
+    let mut encoded = Rows::new(columns, arrays)?;
+    let limit = sink.limit() as u64;
+    let (mut lines, mut n, mut bytes) = (Vec::new(), 0, 0);
+    for (row, size) in sizes.into_iter().enumerate() {
+        if n > 0 && bytes + size > CHUNK_BYTES as u64 {
+            sink.rows(std::mem::take(&mut lines), n);
+            (n, bytes) = (0, 0);
+            if !sink.is_open() {
+                return Ok(());
             }
-            (n, bytes) = (n + 1, bytes + size);
         }
-        encode(cutter, &rows.slice(first, n))?;
-        first += n;
-    }
-    Ok(())
-}
-
-fn encode(cutter: &mut Cutter, rows: &RecordBatch) -> Result<()> {
-    let mut writer = arrow_json::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .with_encoder_factory(Arc::new(Encoders))
-        .build::<_, arrow_json::writer::LineDelimited>(Vec::new());
-    let written = writer.write(rows).and_then(|()| writer.finish());
-    written.map_err(broken)?;
-    let lines = writer.into_inner();
-    if lines.len() <= cutter.limit {
-        cutter.lines(lines, rows.num_rows() as u64);
-        return Ok(());
-    }
-    for line in lines.split(|byte| *byte == b'\n').take(rows.num_rows()) {
-        if line.len() > cutter.limit {
-            cutter.too_large();
+        // What may be too large is looked at closely.
+        let size = if size > limit { exact_size(arrays, names, row) } else { size };
+        let start = lines.len();
+        let pushed = if size > limit + SLACK {
+            Err(too_large(sink.limit()))
         } else {
-            cutter.record(line);
+            // A long row has the room that it needs, and not twice as much.
+            let room = usize::try_from(size).unwrap_or(0) + 1;
+            if n == 0 && room > CHUNK_BYTES {
+                lines.reserve_exact(room);
+            }
+            encoded.push(row, &mut lines)
+        };
+        let pushed = pushed.and_then(|()| {
+            let is_large = lines.len() - start > sink.limit();
+            if is_large { Err(too_large(sink.limit())) } else { Ok(()) }
+        });
+        match pushed {
+            Ok(()) => {
+                lines.push(b'\n');
+                (n, bytes) = (n + 1, bytes + size);
+            }
+            Err(reject) => {
+                lines.truncate(start);
+                if n > 0 {
+                    sink.rows(std::mem::take(&mut lines), n);
+                }
+                lines = Vec::new();
+                (n, bytes) = (0, 0);
+                sink.reject(reject);
+            }
         }
-        cutter.next += 1;
+    }
+    if n > 0 {
+        sink.rows(lines, n);
     }
     Ok(())
-}
-
-/// About how many bytes of JSON each value takes.
-fn sizes_of(array: &ArrayRef) -> Vec<u64> {
-    // A number, a moment, a word.
-    const SCALAR: u64 = 28;
-    let summed = |values: &ArrayRef, ends: &mut dyn Iterator<Item = (usize, usize)>| {
-        let mut sums = vec![0];
-        for size in sizes_of(values) {
-            sums.push(sums[sums.len() - 1] + size + 1);
-        }
-        ends.map(|(start, end)| sums[end] - sums[start] + 2).collect()
-    };
-    match array.data_type() {
-        DataType::Utf8View => {
-            let array = array.as_string_view();
-            (0..array.len()).map(|i| escaped(array.value(i).as_bytes())).collect()
-        }
-        DataType::Utf8 => {
-            let array = array.as_string::<i32>();
-            (0..array.len()).map(|i| escaped(array.value(i).as_bytes())).collect()
-        }
-        DataType::BinaryView => {
-            let array = array.as_binary_view();
-            (0..array.len()).map(|i| 2 * array.value(i).len() as u64 + 2).collect()
-        }
-        DataType::FixedSizeBinary(n) => {
-            vec![2 * u64::from(n.unsigned_abs()) + 2; array.len()]
-        }
-        DataType::Struct(fields) => {
-            let mut sizes = vec![2; array.len()];
-            for (field, column) in fields.iter().zip(array.as_struct().columns()) {
-                let name = field.name().len() as u64 + 4;
-                let own = sizes_of(column);
-                sizes.iter_mut().zip(own).for_each(|(size, own)| *size += own + name);
-            }
-            sizes
-        }
-        DataType::List(_) => {
-            let list = array.as_list::<i32>();
-            let ends = list.value_offsets().windows(2);
-            summed(list.values(), &mut ends.map(|ends| (index(ends[0]), index(ends[1]))))
-        }
-        DataType::LargeList(_) => {
-            let list = array.as_list::<i64>();
-            let ends = list.value_offsets().windows(2);
-            let at = |end: i64| usize::try_from(end).unwrap_or(0);
-            summed(list.values(), &mut ends.map(|ends| (at(ends[0]), at(ends[1]))))
-        }
-        DataType::FixedSizeList(_, n) => {
-            let n = index(*n);
-            let ends = (0..array.len()).map(|i| (i * n, (i + 1) * n));
-            summed(array.as_fixed_size_list().values(), &mut ends.into_iter())
-        }
-        DataType::Map(..) => {
-            let map = array.as_map();
-            let entries: ArrayRef = Arc::new(map.entries().clone());
-            let ends = map.value_offsets().windows(2);
-            summed(&entries, &mut ends.map(|ends| (index(ends[0]), index(ends[1]))))
-        }
-        _ => vec![SCALAR; array.len()],
-    }
-}
-
-fn index(end: i32) -> usize {
-    usize::try_from(end).unwrap_or(0)
-}
-
-/// The bytes of a text in JSON; of one that is long, with its escapes.
-fn escaped(text: &[u8]) -> u64 {
-    const LONG: usize = 1 << 20;
-    let n = text.len() as u64 + 2;
-    if text.len() < LONG {
-        return n;
-    }
-    let more = text.iter().map(|byte| match byte {
-        0..=0x1f => 5,
-        b'"' | b'\\' => 1,
-        _ => 0,
-    });
-    n + more.sum::<u64>()
 }

@@ -22,9 +22,12 @@ use crate::target::{Outcome, Target};
 /// Memory beside that for each byte of the record limit, in bytes: rows that are read at once, of 8
 /// MiB by their pages' headers, as columns and as JSON; chunks on their way.
 const MEMORY: usize = 32 << 20;
-/// Pages may be eight times as large as a record; packed, unpacked, and as values.
+/// A page may be eight times as large as a record, and three of one column are there at once: the one
+/// that rows end in, and the next, packed and unpacked.
 const MEMORY_PER_LIMIT: usize = 24;
 
+/// The last of the whole files, which are large as values.
+const SLOW: usize = 4;
 /// Of files with more rows, only the number of rows is looked at.
 const KEPT_ROWS: usize = 1000;
 
@@ -85,6 +88,7 @@ impl ParquetTarget {
             .build();
         let rows = batch(vec![("id", ids(n_rows)), ("free", Arc::new(column))]);
         wholes.push(Whole { bytes: file(&rows, properties), n_rows, too_large: None });
+        wholes.extend([lists(limit), words(limit), wide(limit)]);
         Self { desk: Desk::new(limit), wholes }
     }
 }
@@ -94,6 +98,49 @@ fn file(rows: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
     let mut writer = writer.expect("the columns can be written");
     writer.write(rows).expect("the rows can be written");
     writer.into_inner().expect("the file can be written")
+}
+
+/// Long lists of the same value: a small file, and large in memory.
+fn lists(limit: usize) -> Whole {
+    let (n_rows, length) = (200, limit / 2 - 100);
+    let list = (0..n_rows).map(|i| Some(vec![Some(0); if i == 9 { 20 * limit } else { length }]));
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>(list);
+    let rows = batch(vec![("id", ids(n_rows)), ("any", Arc::new(list))]);
+    Whole { bytes: file(&rows, WriterProperties::default()), n_rows, too_large: Some(9) }
+}
+
+/// Long values of a fixed length that stand in the file once.
+fn words(limit: usize) -> Whole {
+    let n_rows = 1500;
+    let word = |i: usize| vec![u8::try_from(i % 3).unwrap_or(0); limit / 4];
+    let words = FixedSizeBinaryArray::try_from_iter((0..n_rows).map(word));
+    let words = words.expect("all are of one length");
+    let rows = batch(vec![("id", ids(n_rows)), ("free", Arc::new(words))]);
+    let coded = WriterProperties::builder()
+        .set_dictionary_page_size_limit(limit)
+        .set_data_page_size_limit(limit)
+        .set_write_batch_size(16)
+        .build();
+    Whole { bytes: file(&rows, coded), n_rows, too_large: None }
+}
+
+/// Columns whose pages are more than fit into memory together.
+fn wide(limit: usize) -> Whole {
+    let n_rows = 2000;
+    let names: Vec<String> = (0..60).map(|i| format!("c{i}")).collect();
+    let text =
+        |i: usize| (0..n_rows).map(|k| Some(format!("{i} {k} {}", "x".repeat(300)))).collect();
+    let columns = names.iter().enumerate();
+    let columns =
+        columns.map(|(i, name)| (name.as_str(), Arc::<StringArray>::new(text(i)) as ArrayRef));
+    let rows = batch(std::iter::once(("id", ids(n_rows))).chain(columns).collect());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false)
+        .set_data_page_size_limit(4 * limit)
+        .set_write_batch_size(16)
+        .build();
+    Whole { bytes: file(&rows, properties), n_rows, too_large: None }
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -137,7 +184,10 @@ fn plain(n: usize, large: Option<(usize, usize)>) -> RecordBatch {
         ("decimal", Arc::new(decimals.with_precision_and_scale(30, 4).expect("a decimal"))),
         ("single", Arc::new((0..n).map(|i| Some(i as f32 / 3.0)).collect::<Float32Array>())),
         ("unsigned", Arc::new((0..n).map(|i| Some(u64::MAX - i as u64)).collect::<UInt64Array>())),
-        ("time", Arc::new((0..n).map(nullable).collect::<Time64MicrosecondArray>())),
+        (
+            "time",
+            Arc::new((0..n).map(|i| nullable(i).map(i64::abs)).collect::<Time64MicrosecondArray>()),
+        ),
         ("ns", Arc::new((0..n).map(nullable).collect::<TimestampNanosecondArray>())),
         ("tiny", Arc::new((0..n).map(|i| i8::try_from(i).ok()).collect::<Int8Array>())),
         ("bytes", Arc::new(BinaryArray::from_iter_values((0..n).map(|i| [0xfe, i as u8])))),
@@ -229,10 +279,11 @@ impl Target for ParquetTarget {
     type Came = Reading;
 
     fn case(&mut self, dice: &mut Dice) -> Case {
-        // The last takes a while.
-        let n = if dice.once_in(100) { self.wholes.len() } else { self.wholes.len() - 1 };
-        let whole = dice.below(n);
-        if dice.once_in(20) || whole + 1 == self.wholes.len() {
+        // The last take a while.
+        let n_quick = self.wholes.len() - SLOW;
+        let whole =
+            if dice.once_in(100) { n_quick + dice.below(SLOW) } else { dice.below(n_quick) };
+        if dice.once_in(20) || whole >= n_quick && !dice.once_in(3) {
             return Case { bytes: self.wholes[whole].bytes.clone(), whole: Some(whole) };
         }
         let other = &self.wholes[dice.below(self.wholes.len())].bytes;
