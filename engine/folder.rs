@@ -14,11 +14,13 @@ use crate::error::{Error, Result};
 
 mod csv;
 mod csv_columns;
+mod csv_row;
 mod cut;
 mod delta;
 mod encode;
 mod json;
 mod log;
+mod magic;
 mod names;
 mod odd_keys;
 mod pages;
@@ -248,8 +250,8 @@ impl Folder {
         if size <= start {
             return Ok(None);
         }
-        let (format, packing) = format_of(path).unwrap_or((Format::Json, Packing::Plain));
-        if start > 0 && format == Format::Parquet {
+        let format = format_of(path).map(|(format, _)| format);
+        if start > 0 && format == Some(Format::Parquet) {
             return Err(Unread::Failed(
                 Error::data(format!(
                     "{} was read, and has changed: a Parquet file cannot grow",
@@ -258,23 +260,22 @@ impl Folder {
                 .hint("write new rows into a file with a new name"),
             ));
         }
-        let range = Range {
-            path: path.to_owned(),
-            start,
-            end: size,
-            size,
-            modified_ms: file.modified_ms,
-            mark: self.mark(path, size).await?,
+        let resume = match before.filter(|_| start > 0) {
+            None => None,
+            Some(before) => match reader.resume(before, size).await? {
+                (resume, false) => Some(resume),
+                (_, true) => {
+                    return Err(Unread::Failed(Error::data(format!(
+                        "{} was read while its last row was still being written",
+                        self.place(path)
+                    ))
+                    .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed")));
+                }
+            },
         };
-        let may_cut = start > 0 && format == Format::Csv;
-        if may_cut && self.cuts_a_row(reader, &range, packing).await? {
-            return Err(Unread::Failed(Error::data(format!(
-                "{} was read while its last row was still being written",
-                self.place(path)
-            ))
-            .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed")));
-        }
-        Ok(Some(range))
+        let (modified_ms, mark) = (file.modified_ms, self.mark(path, size).await?);
+        let path = path.to_owned();
+        Ok(Some(Range { path, start, end: size, size, modified_ms, mark, resume }))
     }
 
     async fn mark(&self, path: &str, end: u64) -> Result<String, Unread> {
