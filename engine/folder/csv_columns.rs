@@ -119,6 +119,18 @@ impl Columns {
     }
 }
 
+/// A text as JSON for a column; `None` if no field has it, or if it has fields itself.
+pub(super) fn json_of(text: &str, column: &str, fields: &[TypedField]) -> Option<Vec<u8>> {
+    let data_type = lookup(fields, column)?;
+    if matches!(data_type, Type::Struct(_)) {
+        return None;
+    }
+    let mut json = Vec::new();
+    let mut out = Limited { end: usize::MAX, out: &mut json };
+    value(text.as_bytes(), kind(Some(data_type)), &mut out).ok()?;
+    Some(json)
+}
+
 /// Names for a hint: all of the contract's columns, nested ones with dots.
 pub(super) fn wanted(fields: &[TypedField]) -> String {
     let mut names = Vec::new();
