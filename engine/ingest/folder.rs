@@ -66,11 +66,15 @@ fn tell(job: &Job<'_>, watch: &mut Watch, mut remarks: Vec<String>) {
 pub(super) fn told(job: &Job<'_>, watch: &mut Watch, read: Result<()>) -> Result<()> {
     match read {
         Err(error) if error.kind() == Kind::Data => {
-            tell(job, watch, vec![error.report()]);
+            tell(job, watch, vec![in_words(&error)]);
             Ok(())
         }
         read => read,
     }
+}
+
+fn in_words(error: &Error) -> String {
+    error.report().trim_start_matches("error: ").to_owned()
 }
 
 /// One table, one folder.
@@ -130,7 +134,7 @@ impl FolderJob<'_> {
         // One such file is no reason for a run that goes on to leave all other tables.
         if self.following {
             let replaced = found.replaced.iter();
-            tell(self.job, watch, replaced.map(Error::report).collect());
+            tell(self.job, watch, replaced.map(in_words).collect());
             return Ok(Round::Finished);
         }
         let mut failures = Failures::default();
