@@ -60,6 +60,7 @@ impl Row {
     }
 
     /// The value of a field; `None` if nothing stands there, not even quotes.
+    #[inline]
     pub(super) fn field(&self, i: usize) -> Option<&[u8]> {
         let end = *self.ends.get(i)? as usize;
         let start = i.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
@@ -67,6 +68,7 @@ impl Row {
         is_there.then(|| &self.text[start..end])
     }
 
+    #[inline]
     fn end_field(&mut self, n_max: usize, is_quoted: bool) {
         let start = self.ends.last().map_or(0, |end| *end as usize);
         if self.ends.len() < n_max {
@@ -98,8 +100,10 @@ impl Row {
                     return if has_ended { Parsed::OpenQuote } else { Parsed::More };
                 };
                 // Blanks that somebody lined up columns with belong to no value.
-                let blank = |byte: &&u8| **byte != separator && matches!(byte, b' ' | b'\t');
-                at = end + bytes[end..].iter().take_while(blank).count();
+                at = end;
+                while let Some(b' ' | b'\t') = bytes.get(at).filter(|byte| **byte != separator) {
+                    at += 1;
+                }
                 match bytes.get(at) {
                     None if !has_ended => return Parsed::More,
                     Some(byte) if *byte != separator && !matches!(byte, b'\n' | b'\r') => {
@@ -129,6 +133,7 @@ impl Row {
 
     /// Takes a text in quotes, which begins at `at`; the place behind its closing quote, if it is
     /// known to be one.
+    #[inline]
     fn quoted(&mut self, bytes: &[u8], mut at: usize, has_ended: bool) -> Option<usize> {
         loop {
             let quote = at + memchr(b'"', &bytes[at..])?;
