@@ -266,7 +266,7 @@ fn text_behind_a_closing_quote_costs_its_line_and_the_next_rows_come_in() {
     for separator in [",", ";"] {
         for end in ["\n", "\r\n", "\r"] {
             for header in ["id,name,n", "\"id\",\"name\",\"n\""] {
-                let text = [&[header], &rows[..]].concat().join(end).replace(',', separator);
+                let text = [&[header][..], &rows[..]].concat().join(end).replace(',', separator);
                 let lake = lake();
                 lake.land("t/a.csv", text.as_bytes());
                 lake.land("t/b.csv.gz", &gzip(text.as_bytes()));
