@@ -24,6 +24,38 @@ pub struct Range {
     pub modified_ms: i64,
     /// A hash of the bytes before `end` that tells a grown file from another one.
     pub mark: String,
+    /// Of a file that has grown: where its reading goes on. It follows from the looks before, each
+    /// as it was taken, so that no record gets another position however often a file is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// Where the reading of a file goes on: what must be known of the text before.
+#[allow(clippy::struct_excessive_bools, reason = "each says another thing of the text before")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resume {
+    /// Bytes of the text before it.
+    pub bytes: u64,
+    /// The position of the record there, unless `same_line` adds one.
+    pub next: u64,
+    /// JSON: a record began in this line already.
+    pub same_line: bool,
+    /// JSON: the file is a list: positions count its elements, and not lines.
+    pub is_list: bool,
+    /// JSON: the list was opened and not closed.
+    pub is_open: bool,
+    /// JSON: the record here is known to be too large.
+    pub is_too_large: bool,
+    /// JSON: something but white space stands before: whether the file is a list is known.
+    pub has_begun: bool,
+}
+
+impl Resume {
+    /// The same place in a text that begins here.
+    pub(crate) fn behind(self) -> Self {
+        Self { bytes: 0, ..self }
+    }
 }
 
 /// One batch.
@@ -149,6 +181,7 @@ mod tests {
             size: end,
             modified_ms: 1,
             mark: String::new(),
+            resume: None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::pseudonym::Pseudonyms;
 
 mod column;
 mod cursor;
+mod given;
 mod headers;
 mod persons;
 mod plan;
@@ -32,6 +33,8 @@ use value::{
     date, double, finite, integer, out_of_range, push_json, push_string, timestamp, wanted,
     wrong_type,
 };
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a record was not taken, as quarantine sorts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +116,8 @@ pub struct Decoder {
     touched: Vec<u16>,
     touched_structs: Vec<u16>,
     scratch: Vec<u8>,
+    /// Columns that have a value where the record has none, and the value as JSON.
+    given: Vec<(u16, Vec<u8>)>,
     n_rows: u32,
     record: u32,
 }
@@ -133,6 +138,7 @@ impl Decoder {
             touched: Vec::new(),
             touched_structs: Vec::new(),
             scratch: Vec::new(),
+            given: Vec::new(),
             n_rows: 0,
             record: 0,
         })
@@ -177,6 +183,11 @@ impl Decoder {
 
     fn whole(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Reject> {
         cursor.whitespace();
+        if cursor.peek() == Some(BYTE_ORDER_MARK[0]) && cursor.bytes.starts_with(BYTE_ORDER_MARK) {
+            // Some programs write it before every text.
+            cursor.at = BYTE_ORDER_MARK.len();
+            cursor.whitespace();
+        }
         if cursor.peek() != Some(b'{') {
             return Err(cursor.unexpected("expected a JSON object"));
         }
@@ -378,6 +389,9 @@ impl Decoder {
 
     /// What must hold when an object ends: required fields, and defaults.
     fn complete(&mut self, index: usize) -> Result<(), Reject> {
+        if index == 0 && !self.given.is_empty() {
+            self.fill()?;
+        }
         let (row, record) = (self.n_rows, self.record);
         let Plan { structs, leaves, .. } = &mut self.plan;
         for at in 0..structs[index].defaults.len() {

@@ -9,18 +9,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::batchlog::{Known, MARK_BYTES, Range, mark};
-use crate::contract::Source;
+use crate::contract::{Contract, Source};
 use crate::error::{Error, Result};
+use crate::pseudonym::Pseudonyms;
 
 mod csv;
 mod csv_columns;
+mod csv_row;
 mod cut;
 mod delta;
 mod digits;
 mod encode;
+mod hive;
 mod json;
 mod levels;
 mod log;
+mod magic;
 mod maps;
 mod meaning;
 mod moments;
@@ -35,6 +39,8 @@ mod room;
 mod sizes;
 mod spill;
 mod value;
+mod walk;
+pub(crate) use hive::given;
 pub use log::Log;
 pub use names::{Format, Packing, format_of};
 pub use place::Place;
@@ -45,6 +51,8 @@ use place::{Entry, Unread};
 
 /// With `--follow`, a file that changed within this time may still be written.
 const SETTLED: Duration = Duration::from_secs(2);
+/// A file that has not rested for so long is told.
+const RESTLESS: Duration = Duration::from_mins(1);
 /// Entries that are left out and named one by one; of others only their number is told.
 const TOLD_MAX: usize = 50;
 
@@ -56,6 +64,7 @@ pub struct Folder {
     place: Place,
     /// A folder for buffers, if the system's is not wanted.
     scratch: Option<Arc<tempfile::TempDir>>,
+    masks: Arc<hive::Masks>,
 }
 
 /// What a run that goes on remembers of a folder from one look to the next.
@@ -63,8 +72,19 @@ pub struct Folder {
 pub struct Watch {
     /// Hashes of the remarks that were made.
     told: HashSet<u64>,
-    /// Files that may still be written: their size and time, and since when they have them.
-    resting: HashMap<String, (u64, i64, Instant)>,
+    /// Files that may still be written.
+    resting: HashMap<String, Resting>,
+}
+
+/// A file that may still be written.
+#[derive(Debug)]
+struct Resting {
+    size: u64,
+    modified_ms: i64,
+    /// Since when it has them.
+    since: Instant,
+    /// When it was seen first.
+    first: Instant,
 }
 
 /// How to look into a folder.
@@ -119,23 +139,39 @@ impl Watch {
         }
         let now = Instant::now();
         let as_it_is = (file.size, file.modified_ms);
-        match self.resting.get(&file.path) {
-            Some((size, modified_ms, since)) if (*size, *modified_ms) == as_it_is => {
-                since.elapsed() >= SETTLED
+        let (size, modified_ms) = as_it_is;
+        match self.resting.get_mut(&file.path) {
+            Some(seen) if (seen.size, seen.modified_ms) == as_it_is => {
+                seen.since.elapsed() >= SETTLED
             }
-            _ => {
-                let seen = (file.size, file.modified_ms, now);
+            Some(seen) => {
+                *seen = Resting { size, modified_ms, since: now, first: seen.first };
+                false
+            }
+            None => {
+                let seen = Resting { size, modified_ms, since: now, first: now };
                 self.resting.insert(file.path.clone(), seen);
                 false
             }
         }
+    }
+
+    /// The files that never rest: nobody should wait for their records without knowing why.
+    fn restless(&self) -> impl Iterator<Item = &str> {
+        let restless = |seen: &Resting| seen.first.elapsed() >= RESTLESS;
+        self.resting.iter().filter(move |(_, seen)| restless(seen)).map(|(path, _)| path.as_str())
     }
 }
 
 impl Folder {
     /// The folder of `source` in its place; buffers go to `scratch`, or the system's folder.
     pub fn new(source: Source, place: Place, scratch: Option<tempfile::TempDir>) -> Self {
-        Self { source, place, scratch: scratch.map(Arc::new) }
+        Self { source, place, scratch: scratch.map(Arc::new), masks: Arc::default() }
+    }
+
+    /// The same folder, whose names show no raw value of a contract's personal columns.
+    pub fn masked(self, contract: &Contract, pseudonyms: Option<&Pseudonyms>) -> Self {
+        Self { masks: Arc::new(hive::Masks::new(contract, pseudonyms)), ..self }
     }
 
     /// A file for bytes that must be read from both ends; it goes when it is closed.
@@ -163,9 +199,18 @@ impl Folder {
                 candidates.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
             });
             candidates.retain(|file| watch.has_rested(file, glance.now_ms));
+            found.remarks.extend(watch.restless().take(TOLD_MAX).map(|path| {
+                format!(
+                    "{}: not read yet, since it is still written to: a run that follows waits until it has rested for {} s; write on in a new file, or stop this run and let `lake run` take what is there",
+                    self.place(path),
+                    SETTLED.as_secs()
+                )
+            }));
         }
+        let mut touched = Vec::new();
         for file in candidates {
             match self.range(log, &file, glance.reader).await {
+                Ok(None) if log.range(&file.path).is_some() => touched.push(file.path),
                 Ok(range) => found.ranges.extend(range),
                 Err(Unread::Gone) => {}
                 Err(Unread::Denied) => found.remarks.push(format!(
@@ -178,6 +223,16 @@ impl Folder {
                 }
                 Err(Unread::Failed(error)) => return Err(error.at(self.place(&file.path))),
             }
+        }
+        if let [first, rest @ ..] = touched.as_slice() {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            found.remarks.push(format!(
+                "{}{more}: another time than when it was read, but the same length, start and end, so it counts as read: land other content under a new name",
+                self.place(first)
+            ));
         }
         Ok(found)
     }
@@ -197,13 +252,16 @@ impl Folder {
     async fn candidates(&self, log: &mut Log, found: &mut Found) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
         let mut left_out = LeftOut::default();
+        let mut linked = Vec::new();
         let mut n_entries = 0;
         let mut listing = self.place.list();
         while let Some(entries) = listing.recv().await {
             for entry in entries.map_err(|error| error.at(&self.source))? {
                 n_entries += 1;
-                let (path, size, modified_ms) = match entry {
-                    Entry::File { path, size, modified_ms } => (path, size, modified_ms),
+                let (path, size, modified_ms, link) = match entry {
+                    Entry::File { path, size, modified_ms, link } => {
+                        (path, size, modified_ms, link)
+                    }
                     Entry::LeftOut { shown, why } => {
                         left_out.one(shown, why);
                         continue;
@@ -211,8 +269,12 @@ impl Folder {
                 };
                 match name_of(&path) {
                     Name::Ours => {
-                        if log.seen().known(&path, size, modified_ms) != Known::Unchanged {
-                            candidates.push(Candidate { path, size, modified_ms });
+                        let known = log.seen().known(&path, size, modified_ms);
+                        let file = Candidate { path, size, modified_ms };
+                        match link {
+                            Some(target) => linked.push((target, known == Known::New, file, known)),
+                            None if known == Known::Unchanged => {}
+                            None => candidates.push(file),
                         }
                     }
                     Name::Unfinished => left_out.unfinished(&path),
@@ -226,6 +288,17 @@ impl Folder {
                     ),
                 }
             }
+        }
+        // Of links to one file the one counts that was read, or else the first.
+        linked.sort_by(|one, other| (&one.0, one.1, &one.2).cmp(&(&other.0, other.1, &other.2)));
+        let mut last = None;
+        for (target, _, file, known) in linked {
+            if last.as_ref() == Some(&target) {
+                left_out.one(file.path, "it is a link to a file that another link names");
+            } else if known != Known::Unchanged {
+                candidates.push(file);
+            }
+            last = Some(target);
         }
         found.is_empty = n_entries == 0;
         let in_table = |path: &str| left_out.tables.iter().any(|table| path.starts_with(table));
@@ -256,8 +329,8 @@ impl Folder {
         if size <= start {
             return Ok(None);
         }
-        let (format, packing) = format_of(path).unwrap_or((Format::Json, Packing::Plain));
-        if start > 0 && format == Format::Parquet {
+        let format = format_of(path).map(|(format, _)| format);
+        if start > 0 && format == Some(Format::Parquet) {
             return Err(Unread::Failed(
                 Error::data(format!(
                     "{} was read, and has changed: a Parquet file cannot grow",
@@ -266,23 +339,22 @@ impl Folder {
                 .hint("write new rows into a file with a new name"),
             ));
         }
-        let range = Range {
-            path: path.to_owned(),
-            start,
-            end: size,
-            size,
-            modified_ms: file.modified_ms,
-            mark: self.mark(path, size).await?,
+        let resume = match before.filter(|_| start > 0) {
+            None => None,
+            Some(before) => match reader.resume(before, size).await? {
+                (resume, false) => Some(resume),
+                (_, true) => {
+                    return Err(Unread::Failed(Error::data(format!(
+                        "{} was read while its last row was still being written",
+                        self.place(path)
+                    ))
+                    .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed")));
+                }
+            },
         };
-        let may_cut = start > 0 && format == Format::Csv;
-        if may_cut && self.cuts_a_row(reader, &range, packing).await? {
-            return Err(Unread::Failed(Error::data(format!(
-                "{} was read while its last row was still being written",
-                self.place(path)
-            ))
-            .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed")));
-        }
-        Ok(Some(range))
+        let (modified_ms, mark) = (file.modified_ms, self.mark(path, size).await?);
+        let path = path.to_owned();
+        Ok(Some(Range { path, start, end: size, size, modified_ms, mark, resume }))
     }
 
     async fn mark(&self, path: &str, end: u64) -> Result<String, Unread> {
@@ -293,7 +365,7 @@ impl Folder {
 
     /// A file's name for messages and `_source_file`: below the landing place.
     pub fn place(&self, path: &str) -> String {
-        format!("{}/{path}", self.source.name)
+        format!("{}/{}", self.source.name, self.masks.apply(path))
     }
 }
 
@@ -326,9 +398,12 @@ impl LeftOut {
 
     fn tell(&self, folder: &Folder, remarks: &mut Vec<String>) {
         let shown = |path: &str| folder.place(path).trim_end_matches('/').to_owned();
+        let is_in_table =
+            |path: &&String| self.tables.iter().any(|table| path.starts_with(table.as_str()));
         for (why, entries) in &self.by_reason {
             let why = why.strip_prefix("left out, ").unwrap_or(why);
-            remarks.extend(entries.iter().map(|path| format!("{}: left out, {why}", shown(path))));
+            let entries = entries.iter().filter(|path| !is_in_table(path));
+            remarks.extend(entries.map(|path| format!("{}: left out, {why}", shown(path))));
         }
         if self.n > TOLD_MAX {
             remarks.push(format!("{}: {} more are left out", folder.source, self.n - TOLD_MAX));
@@ -339,8 +414,6 @@ impl LeftOut {
                 shown(table)
             ));
         }
-        let is_in_table =
-            |path: &&String| self.tables.iter().any(|table| path.starts_with(table.as_str()));
         let names: Vec<String> = self
             .unfinished
             .iter()
@@ -357,5 +430,24 @@ impl LeftOut {
                 "{first}{and}: left out as unfinished, since names begin with . or _, or end in .tmp or .part: rename what is whole"
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_never_rests_is_known_after_a_while() {
+        let mut watch = Watch::default();
+        let file = |size| Candidate { path: "a.ndjson".to_owned(), size, modified_ms: 10_000 };
+        assert!(!watch.has_rested(&file(1), 10_000));
+        assert_eq!(watch.restless().count(), 0);
+        let long_ago = Instant::now().checked_sub(RESTLESS).unwrap();
+        watch.resting.get_mut("a.ndjson").unwrap().first = long_ago;
+        assert!(!watch.has_rested(&file(2), 10_000));
+        assert_eq!(watch.restless().collect::<Vec<_>>(), ["a.ndjson"]);
+        assert!(watch.has_rested(&file(2), 20_000));
+        assert_eq!(watch.restless().count(), 0);
     }
 }

@@ -96,6 +96,8 @@ pub async fn ingest(
                 let watch =
                     feeds.1.entry((contract.name.clone(), source.name.clone())).or_default();
                 let read = folder::ingest_folder(&job, source, look, watch, &mut total).await;
+                // A run that goes on leaves no other table for one folder that has to stop.
+                let read = if look.following { folder::told(&job, watch, read) } else { read };
                 failures.hold(world, read)?
             }
             SourceKind::Kafka => {

@@ -8,9 +8,10 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::chunk::{Body, Chunk, Origin, Record, text_or_base64};
-use crate::contract::Contract;
+use crate::contract::{Contract, TypedField};
 use crate::decode::{Class, Decoder, Reject};
 use crate::error::{Error, Result};
+use crate::folder::given;
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{Decided, Rejected};
 use crate::rowcheck::{RowChecks, Violations};
@@ -30,6 +31,10 @@ const BATCH_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Intake {
     decoder: Decoder,
+    /// The contract's columns, which the names of a file's folders may give a value.
+    fields: Vec<TypedField>,
+    /// The file that the last chunk was of.
+    file: Option<Arc<str>>,
     arrival: Arrival,
     checks: RowChecks,
     schema: SchemaRef,
@@ -58,6 +63,8 @@ impl Intake {
         ingested_at_us: i64,
     ) -> Result<Self> {
         Ok(Self {
+            fields: contract.columns.iter().map(|column| column.field.clone()).collect(),
+            file: None,
             arrival: Arrival::new(contract, pseudonyms.as_ref()),
             decoder: Decoder::new(contract, pseudonyms)?,
             checks,
@@ -76,6 +83,11 @@ impl Intake {
     /// somebody's already.
     pub fn take(&mut self, chunk: &Chunk, decided: &Decided) -> Result<()> {
         let origin = &chunk.origin;
+        if origin.file != self.file {
+            let columns = origin.file.as_deref().map(|file| given(file, &self.fields));
+            self.decoder.give(&columns.unwrap_or_default());
+            self.file.clone_from(&origin.file);
+        }
         match &chunk.body {
             Body::Fault { position, message } => {
                 let record = line(origin, *position, 0..0);

@@ -31,6 +31,8 @@ pub struct Lake {
     root: Url,
     landing: Url,
     options: StoreOptions,
+    /// Where links below the landing place may lead beside it.
+    linked: Vec<std::path::PathBuf>,
     /// Of all clones: folders in it must not outlive it.
     workplace: Arc<Mutex<Option<Workplace>>>,
 }
@@ -42,7 +44,9 @@ impl Lake {
     /// `root` or `landing` is no place.
     pub fn new(settings: &Settings) -> Result<Self> {
         let (root, landing) = (place(settings, "root")?, place(settings, "landing")?);
-        Ok(Self { root, landing, options: StoreOptions::new(), workplace: Arc::default() })
+        let (options, workplace) = (StoreOptions::new(), Arc::default());
+        let linked = settings.folders("ingest.linked_folders");
+        Ok(Self { root, landing, options, linked, workplace })
     }
 
     /// The root, for messages.
@@ -160,7 +164,7 @@ impl Lake {
             return Ok(None);
         }
         if let (Ok(landing), Ok(folder)) = (self.landing.to_file_path(), url.to_file_path()) {
-            return Ok(Some(Place::local(&landing, folder)));
+            return Place::local(&landing, folder, &self.linked).map(Some);
         }
         let store = open_store(&url, &self.options)?;
         Ok(Some(Place::Remote(store, url)))

@@ -1,6 +1,6 @@
 //! `bronze.quarantine`: the records that no table took, with where they came from and why.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -10,7 +10,6 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use crate::batchlog::Batch;
 use crate::chunk::{Origin, Record};
 use crate::contract::{self, Contract, TableName};
 use crate::error::{Error, Result};
@@ -139,10 +138,8 @@ pub async fn decided_in_batch(
     query: &Query,
     table: &TableName,
     source: &str,
-    batch: &Batch,
+    files: &BTreeSet<String>,
 ) -> Result<Decided> {
-    let files: HashSet<String> =
-        batch.ranges.iter().map(|range| format!("{source}/{}", range.path)).collect();
     let within = format!("source LIKE '{}/%'", quoted(source));
     let mut decided = decided(quarantine, query, table, &within).await?;
     decided.0.retain(|(file, ..)| files.contains(file));

@@ -72,6 +72,11 @@ pub const KEYS: &[Key] = &[
         Some("16MiB"),
         "bytes of one record: a longer one goes to quarantine without them",
     ),
+    key(
+        "ingest.linked_folders",
+        None,
+        "folders outside of `landing` that links in it may lead to, with commas between",
+    ),
     key("ingest.interval", Some("2s"), "with --follow: from one look at the sources to the next"),
 ];
 
@@ -169,6 +174,16 @@ impl Settings {
             return value.to_owned();
         }
         self.project.join(value).to_string_lossy().into_owned()
+    }
+
+    /// A setting that is a list of folders, with commas between; relative ones count from the
+    /// project.
+    pub fn folders(&self, name: &str) -> Vec<PathBuf> {
+        let folders = self.get(name).unwrap_or_default().split(',').map(str::trim);
+        folders
+            .filter(|folder| !folder.is_empty())
+            .map(|folder| self.project.join(folder))
+            .collect()
     }
 
     /// A setting that is a size, in bytes.

@@ -248,3 +248,125 @@ fn a_quote_that_is_not_closed_keeps_no_more_bytes_than_a_record_may_have() {
         assert!(kept <= 2 * 2048, "{kept} hexadecimal digits");
     }
 }
+
+#[test]
+fn text_behind_a_closing_quote_costs_its_line_and_the_next_rows_come_in() {
+    let rows = [
+        "1,a,1",
+        "2,\"open,2",
+        "3,c,3",
+        "4,\"fine\",4",
+        "5,\"say \"hi\" now\",5",
+        "6,5\" disk,6",
+        "7,\"a \"\"b\"\"\",7",
+        "8,\"x\" ,8",
+        "9,\"a\"b,9",
+        "10,\"two\nlines\",10",
+    ];
+    for separator in [",", ";"] {
+        for end in ["\n", "\r\n", "\r"] {
+            for header in ["id,name,n", "\"id\",\"name\",\"n\""] {
+                let text = [&[header][..], &rows[..]].concat().join(end).replace(',', separator);
+                let lake = lake();
+                lake.land("t/a.csv", text.as_bytes());
+                lake.land("t/b.csv.gz", &gzip(text.as_bytes()));
+                lake.ok(&["run", "bronze"]);
+                let row = |id: &str, name: &str, at: i64| json!({"id": id, "name": name, "at": at});
+                let expected = [
+                    row("1", "a", 0),
+                    row("3", "c", 2),
+                    row("4", "fine", 3),
+                    row("6", "5\" disk", 5),
+                    row("7", "a \"b\"", 6),
+                    row("8", "x", 7),
+                    row("10", "two\nlines", 9),
+                ];
+                let both = taken(&lake, "id, name, _offset AS at");
+                assert_eq!(both, [&expected[..], &expected[..]].concat(), "{text:?}");
+                let refused = "not_csv@1 not_csv@4 not_csv@8";
+                assert_eq!(lake.refused(), format!("{refused} {refused}"), "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn quotes_that_are_not_closed_in_a_long_file_cost_their_lines_and_no_time() {
+    let lake = lake();
+    let mut text = "id,name,n\n".to_owned();
+    for i in 0..200_000 {
+        match i % 1000 {
+            7 => text.push_str(&format!("{i},\"open,{i}\n")),
+            500 => text.push_str(&format!("{i},\"fine\",{i}\n")),
+            _ => text.push_str(&format!("{i},name,{i}\n")),
+        }
+    }
+    lake.land("t/a.csv", text.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let wrong =
+        "SELECT count(*) AS n FROM bronze.t WHERE id <> CAST(_offset AS VARCHAR) OR n <> _offset";
+    assert_eq!(lake.number(wrong), 0);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 199_800);
+    let refused = "SELECT count(*) AS n FROM bronze.quarantine WHERE position % 1000 = 7";
+    assert_eq!(lake.number(refused), 200);
+}
+
+#[test]
+fn rows_of_a_file_that_is_looked_at_often_have_each_their_position() {
+    let lake = lake();
+    let path = lake.land("t/a.csv", b"id,name\n1,a\n2,\"b\n3,c\n4,d\n");
+    lake.ok(&["run", "bronze"]);
+    // To who reads from the start, this closes the quote of row 2.
+    for piece in ["5,\"\n", "6,f\n7,g\n", "8,h\n"] {
+        append(&path, piece.as_bytes());
+        lake.ok(&["run", "bronze"]);
+    }
+    let rows = taken(&lake, "id, _offset AS at");
+    let expected = [("1", 0), ("3", 2), ("4", 3), ("6", 5), ("7", 6), ("8", 7)];
+    assert_eq!(rows, expected.map(|(id, at)| json!({"id": id, "at": at})));
+    assert_eq!(lake.refused(), "not_csv@1 not_csv@4 not_csv@4", "half, and when it has grown");
+}
+
+#[test]
+fn an_empty_text_is_no_null() {
+    let lake = lake();
+    let rows = "1,,,,,,\n2,\"\",\"\",\"\",\"\",\"\",\"\"\n";
+    lake.land("t/a.csv", format!("id,name,n,x,ok,deep.a,new\n{rows}").as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let rows = taken(&lake, "name, n, x, ok, deep['a'] AS a, _rescued_data AS r");
+    let row = |name: Value, r: &str| json!({"name": name, "n": null, "x": null, "ok": null, "a": name, "r": r});
+    let expected = [row(Value::Null, "{\"new\":null}"), row("".into(), "{\"new\":\"\"}")];
+    assert_eq!(rows, expected);
+    assert_eq!(lake.refused(), "");
+}
+
+#[test]
+fn what_a_query_prints_as_csv_is_read_back_as_the_same_rows() {
+    let columns = "id STRING, name STRING, n BIGINT, small INT, x DOUBLE, ok BOOLEAN, at TIMESTAMP, day DATE, free JSON";
+    let table = |name: &str| {
+        format!(
+            "-- One row per record.\nCREATE TABLE bronze.{name} ({columns}) TBLPROPERTIES ('lake.source' = 'folder:{name}');"
+        )
+    };
+    let (t, u) = (table("t"), table("u"));
+    let lake = Lake::with(&[("lake/bronze/t.sql", &t), ("lake/bronze/u.sql", &u)]);
+    let at = "2026-03-01T12:00:05.000001Z";
+    let rows = [
+        json!({"id": "", "name": "two\nlines, \"quoted\"", "n": i64::MIN, "x": 0.1, "ok": true}),
+        json!({"id": "a", "n": i64::MAX, "small": -1, "x": 1e300, "ok": false, "name": " blanks "}),
+        json!({"id": "b", "at": at, "day": "0001-01-01", "free": {"a": ["x", null]}}),
+        json!({"name": "", "free": 1}),
+        json!({"id": "\"", "name": "\r"}),
+        json!({}),
+    ];
+    lake.land("t/a.ndjson", rows.map(|row| format!("{row}\n")).concat().as_bytes());
+    lake.ok(&["run", "bronze"]);
+    let names = "id, name, n, small, x, ok, at, day, free";
+    let select = |table: &str| format!("SELECT {names} FROM bronze.{table} ORDER BY _offset");
+    let printed = lake.ok(&["sql", "--output", "csv", &select("t")]).stdout;
+    lake.land("u/a.csv", printed.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.refused(), "");
+    assert_eq!(lake.rows(&select("u")), lake.rows(&select("t")), "{printed}");
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.u"), 6);
+}

@@ -207,3 +207,33 @@ fn where_a_damaged_list_ends_is_no_position_of_a_record() {
         assert_eq!(lake.refused(), format!("unreadable@{taken}"));
     }
 }
+
+#[test]
+fn records_of_a_file_that_is_looked_at_often_have_each_their_position() {
+    for pieces in [
+        [
+            "{\"id\":\"a\"}\n{\"tags\":\n",
+            "1}\n{\"id\":\"b\"}\n",
+            "{\"id\":\"c\"}\n",
+            "{\"id\":\"d\"}",
+        ],
+        ["[{\"id\":\"a\"},", "{\"id\":\"b\"}", ",{\"id\":\"c\"}, 12", ",{\"id\":\"d\"}]"],
+        ["{\"id\":\"a\"}", "{\"id\":\"b\"}\n", "{\"id\":\"c\"} {\"id\":", "\"d\"}\n"],
+    ] {
+        let lake = lake();
+        let path = lake.land("t/a.json", pieces[0].as_bytes());
+        for piece in &pieces[1..] {
+            lake.ok(&["run", "bronze"]);
+            append(&path, piece.as_bytes());
+        }
+        lake.ok(&["run", "bronze"]);
+        let taken = taken(&lake);
+        let ids: Vec<&str> = taken.split(' ').map(|record| &record[..1]).collect();
+        assert_eq!(ids, ["a", "b", "c", "d"], "{taken}");
+        let all = format!("{taken} {}", lake.refused());
+        let positions: Vec<&str> =
+            all.split_whitespace().filter_map(|one| one.split('@').nth(1)).collect();
+        let distinct: std::collections::BTreeSet<&&str> = positions.iter().collect();
+        assert_eq!(distinct.len(), positions.len(), "{all}");
+    }
+}

@@ -257,3 +257,77 @@ fn a_row_of_csv_that_was_read_half_written_is_a_loud_stop() {
     shop.land("orders/a.csv", grown.as_bytes());
     shop.run(&["run", "bronze"]).says(1, &["orders/a.csv", "last row", ".part"]);
 }
+
+const TABLE: &str = "-- One row per record.
+CREATE TABLE bronze.t (id STRING NOT NULL)
+TBLPROPERTIES ('lake.source' = 'folder:t');";
+
+#[test]
+fn a_packed_file_is_read_whatever_its_name_and_other_packings_are_told() {
+    let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
+    let record = |id: &str| format!("{{\"id\":\"{id}\"}}\n").into_bytes();
+    let path = lake.land("t/a.ndjson", &gzip(&record("a")));
+    lake.land("t/b.jsonl", &zstandard(&record("b")));
+    lake.land("t/c.csv", &gzip(b"id\nc\n"));
+    lake.land("t/d.json.gz", &zstandard(&record("d")));
+    lake.land("t/e.json", b"BZh91AY&SY\x94\xb2");
+    lake.land("t/f.csv", b"PK\x03\x04\x14\0\x06\0");
+    lake.land("t/g.ndjson", b"\xfd7zXZ\0\0\x04");
+    lake.land("t/h.ndjson.gz", &gzip(&gzip(&record("h"))));
+    lake.land("t/i.ndjson.bz2", b"BZh91AY&SY\x94\xb2");
+    lake.land("t/j.csv", b"id,PK\nj,BZh9\n");
+    let output = lake.run(&["run", "bronze"]);
+    output.says(0, &["t/e.json: the file is packed with bzip2", "t/f.csv: the file is a zip"]);
+    output
+        .says(0, &["t/g.ndjson: the file is packed with xz", "t/h.ndjson.gz: the file is packed"]);
+    output.says(0, &["t/i.ndjson.bz2: left out"]);
+    append(&path, &gzip(&record("a2")));
+    lake.ok(&["run", "bronze"]);
+    let ids = lake.rows("SELECT id FROM bronze.t ORDER BY id");
+    assert_eq!(ids, ["a", "a2", "b", "c", "d", "j"].map(|id| json!({"id": id})));
+    assert_eq!(lake.refused(), ["unreadable@0"; 4].join(" "));
+}
+
+#[test]
+fn a_text_of_another_encoding_stays_unreadable_when_it_grows() {
+    let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
+    let path = lake.land("t/a.ndjson", b"{\0\"\0i\0d\0");
+    for _ in 0..2 {
+        lake.run(&["run", "bronze"]).says(0, &["t/a.ndjson: the text is UTF-16"]);
+        append(&path, b"\"\0:\0\n\0");
+    }
+    assert_eq!(lake.refused(), "unreadable@0 unreadable@0");
+}
+
+#[test]
+fn a_byte_order_mark_may_stand_before_each_record() {
+    let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
+    let bom = "\u{feff}";
+    let lines = ["{\"id\":\"b\"}", "{\"id\":\"c\"}"].map(|line| format!("{bom}{line}\n"));
+    let text = format!("{bom}{{\"id\":\"a\"}}\n{}{{\"id\":\"d\"}}\n{{{bom}}}\n", lines.concat());
+    lake.land("t/a.ndjson", text.as_bytes());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 4);
+    assert_eq!(lake.refused(), "not_json@4");
+}
+
+#[test]
+fn a_file_whose_middle_may_have_been_replaced_is_told() {
+    let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
+    let text = |middle: &str| {
+        let filler = "{\"id\":\"x\"}\n".repeat(500);
+        format!("{filler}{{\"id\":\"{middle}\"}}\n{filler}")
+    };
+    let path = lake.land("t/a.ndjson", text("old").as_bytes());
+    let set_time = |seconds| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+    };
+    set_time(1_000_000_000);
+    lake.ok(&["run", "bronze"]);
+    let output = lake.ok(&["run", "bronze"]);
+    assert!(!output.stderr.contains("a.ndjson"), "{}", output.stderr);
+    std::fs::write(&path, text("new")).unwrap();
+    set_time(1_100_000_000);
+    lake.run(&["run", "bronze"]).says(0, &["t/a.ndjson: another time", "under a new name"]);
+}

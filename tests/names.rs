@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::Lake;
 
 const TABLE: &str = "-- One row per record.
@@ -103,9 +105,13 @@ fn what_looks_unfinished_or_like_a_table_is_told_with_the_way_out() {
     write(&folder.join("_SUCCESS"), "c");
     write(&folder.join("table/_delta_log/0.json"), "d");
     write(&folder.join("table/part.ndjson"), "e");
+    write(&folder.join("ice/metadata/v1.metadata.json"), "f");
+    write(&folder.join("ice/metadata/snap-1.avro"), "f");
+    write(&folder.join("ice/data/part.ndjson"), "g");
     let output = lake.run(&["run", "bronze"]);
     output.says(0, &["t/_new and t/b.ndjson.part: left out as unfinished", "rename"]);
-    output.says(0, &["t/table: left out, it is a table"]);
+    output.says(0, &["t/table: left out, it is a table", "t/ice: left out, it is a table"]);
+    assert!(!output.stderr.contains("snap-1"), "{}", output.stderr);
     assert!(!output.stderr.contains("SUCCESS"), "{}", output.stderr);
     assert_eq!(ids(&lake), "good");
 }
@@ -142,6 +148,7 @@ fn a_run_that_follows_reads_a_file_of_the_future_and_tells_things_once() {
     file.set_modified(written + Duration::from_hours(48)).unwrap();
     symlink("/etc/hostname", folder.join("out.ndjson")).unwrap();
     write(&folder.join("readme.txt"), "x");
+    write(&folder.join("good.ndjson"), "replaced");
     let mut command = lake.command(&["run", "bronze", "--follow"]);
     let mut follower = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait(&lake, 2);
@@ -152,7 +159,7 @@ fn a_run_that_follows_reads_a_file_of_the_future_and_tells_things_once() {
     let mut told = String::new();
     std::io::Read::read_to_string(follower.stderr.as_mut().unwrap(), &mut told).unwrap();
     assert_eq!(follower.wait().unwrap().code(), Some(130), "{told}");
-    for name in ["t/out.ndjson", "t/readme.txt"] {
+    for name in ["t/out.ndjson", "t/readme.txt", "t/good.ndjson was read, and now has other"] {
         assert_eq!(told.matches(name).count(), 1, "{told}");
     }
 }
@@ -194,4 +201,100 @@ fn a_batch_that_is_repeated_takes_its_files_as_they_were_also_where_they_grew() 
     std::fs::write(folder.join("b.ndjson"), "{\"id\":\"b\"}\n{\"id\":\"c\"}\n").unwrap();
     lake.ok(&["run", "bronze"]);
     assert_eq!(ids(&lake), "b c good");
+}
+
+#[test]
+fn a_file_is_read_once_however_many_links_lead_to_it() {
+    let (lake, folder) = lake();
+    let shared = folder.parent().unwrap().join("shared");
+    write(&shared.join("s.ndjson"), "shared");
+    write(&folder.join("sub/c.ndjson"), "sub");
+    write(&folder.join("_kept/b.ndjson"), "kept");
+    symlink("good.ndjson", folder.join("copy.ndjson")).unwrap();
+    symlink("sub", folder.join("subs")).unwrap();
+    symlink("_kept/b.ndjson", folder.join("one.ndjson")).unwrap();
+    symlink("_kept/b.ndjson", folder.join("two.ndjson")).unwrap();
+    symlink("../shared", folder.join("x")).unwrap();
+    symlink("../shared", folder.join("y")).unwrap();
+    // Folders that link to each other.
+    for (from, to) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        std::fs::create_dir_all(shared.join(from)).unwrap();
+        for i in 0..5 {
+            symlink(format!("../{to}"), shared.join(from).join(i.to_string())).unwrap();
+        }
+    }
+    let output = lake.run(&["run", "bronze"]);
+    output.says(0, &["t/copy.ndjson: left out, it is a link to a file that is read under its own"]);
+    output.says(0, &["t/subs: left out, it is a link to a folder that is read under its own name"]);
+    output.says(0, &["t/two.ndjson: left out, it is a link to a file that another link names"]);
+    output.says(0, &["t/y/s.ndjson: left out, it is a link to a file that another link names"]);
+    output.says(0, &["t/x/a/0: left out, it is a link behind another link"]);
+    assert_eq!(ids(&lake), "good kept shared sub");
+    // What was read goes on to count under the name that it had.
+    symlink("../shared", folder.join("a_first")).unwrap();
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(ids(&lake), "good kept shared sub");
+}
+
+#[test]
+fn a_folder_that_is_a_link_out_is_read_only_where_the_settings_name_its_target() {
+    let (mut lake, folder) = lake();
+    let mounted = lake.folder().join("mounted");
+    write(&mounted.join("m.ndjson"), "mounted");
+    std::fs::remove_dir_all(&folder).unwrap();
+    symlink(&mounted, &folder).unwrap();
+    let output = lake.run(&["run", "bronze"]);
+    output.says(1, &["is a link out of the landing folder", "LAKE_INGEST_LINKED_FOLDERS"]);
+    lake.set("LAKE_INGEST_LINKED_FOLDERS", &format!("/nowhere, {}", mounted.display()));
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(ids(&lake), "mounted");
+    // Within the landing folder a link needs no leave.
+    std::fs::remove_file(&folder).unwrap();
+    write(&folder.with_file_name("other").join("o.ndjson"), "other");
+    symlink("other", &folder).unwrap();
+    lake.set("LAKE_INGEST_LINKED_FOLDERS", "");
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(ids(&lake), "mounted other");
+}
+
+const HIVE: &str = "-- One row per record.
+CREATE TABLE bronze.t (id STRING NOT NULL, n BIGINT, day DATE, place STRING NOT NULL, who STRING)
+TBLPROPERTIES ('lake.source' = 'folder:t', 'lake.personal' = 'who');";
+
+#[test]
+fn folders_named_as_hive_does_fill_columns_that_a_record_leaves_open() {
+    let lake = Lake::with(&[("lake/bronze/t.sql", HIVE)]);
+    let land = |name: &str, text: &str| lake.land(&format!("t/{name}"), text.as_bytes());
+    let null = "__HIVE_DEFAULT_PARTITION__";
+    let open = "{\"id\":\"a\"}\n{\"id\":\"b\",\"n\":7,\"place\":null}\n";
+    land("n=5/day=2026-03-01/place=S%C3%A3o%20Paulo/a.ndjson", open);
+    land(&format!("n=6/place=x/day={null}/b.csv"), "id,n\nc,\nd,8\n");
+    land("n=six/place=x/c.ndjson", "{\"id\":\"e\"}\n{\"id\":\"f\",\"n\":1}\n");
+    land("who=alice%40example.com/place=x/d.ndjson", "{\"id\":\"g\"}\n{\"id\":1}\nno\n");
+    let whole = "{\"id\":\"h\",\"who\":\"alice@example.com\",\"place\":\"x\"}\n{\"id\":\"i\"}\n";
+    land("e.ndjson", whole);
+    land("who=alice%40example.com/_later.ndjson", "");
+    let output = lake.ok(&["run", "bronze"]);
+    let rows = lake.rows("SELECT id, n, day, place FROM bronze.t ORDER BY id");
+    let row = |id: &str, n: Option<i64>, day: Option<&str>, place: &str| json!({"id": id, "n": n, "day": day, "place": place});
+    let (day, place) = (Some("2026-03-01"), "S\u{e3}o Paulo");
+    let expected = [
+        row("a", Some(5), day, place),
+        row("b", Some(7), day, place),
+        row("c", Some(6), None, "x"),
+        row("d", Some(8), None, "x"),
+        row("f", Some(1), None, "x"),
+        row("g", None, None, "x"),
+        row("h", None, None, "x"),
+    ];
+    assert_eq!(rows, expected);
+    let refused = "missing_field@1 wrong_type@0 wrong_type@1 not_json@2";
+    assert_eq!(lake.refused(), refused);
+    let same = "SELECT count(DISTINCT who) AS n FROM bronze.t WHERE id IN ('g', 'h')";
+    assert_eq!(lake.number(same), 1, "one person, whoever says so");
+    let names = lake.rows("SELECT _source_file, who FROM bronze.t");
+    let sources = lake.rows("SELECT source, error_message FROM bronze.quarantine");
+    assert!(!format!("{names:?} {sources:?} {}", output.stderr).contains("alice"));
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number(COUNT), 7);
 }

@@ -6,11 +6,13 @@
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::memchr_iter;
 
 use super::csv_columns::{COLUMNS_MAX, Columns, n_known};
+use super::csv_row::{Dropping, Parsed, Row, line_of};
 use super::cut::{CHUNK_BYTES, Cutter};
 use super::pipe::fill;
+use crate::batchlog::Resume;
 use crate::contract::TypedField;
 use crate::decode::{Class, Reject};
 use crate::error::{Error, Result};
@@ -19,163 +21,19 @@ use crate::error::{Error, Result};
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Times that a file is read again behind a quote that is not closed.
 const REREAD_MAX: u32 = 1000;
-
-/// Where reading begins, and where it ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Bytes of the text before it.
-    pub(super) bytes: u64,
-    /// The position of the next row.
-    pub(super) next: u64,
-}
+const OPEN: &str = "a quote is opened and not closed, so the row has no end";
+const STRAY: &str =
+    "text stands behind a closing quote: a quote within quotes must be written twice";
 
 /// How a text ended.
 #[derive(Debug, Default)]
 pub(super) struct End {
     /// Where a text that has grown goes on.
-    pub(super) place: Place,
+    pub(super) place: Resume,
     /// The last row was taken, and had no line's end.
     pub(super) is_open: bool,
     /// Why the text could not be read further.
     pub(super) fault: Option<io::Error>,
-}
-
-/// One row: its fields without their quotes.
-#[derive(Debug, Default)]
-pub(super) struct Row {
-    text: Vec<u8>,
-    ends: Vec<u32>,
-    /// Fields behind the last that is kept.
-    n_more: usize,
-    /// Whether one of those has a value.
-    has_more: bool,
-}
-
-/// What stands at the start of some bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parsed {
-    /// A row of so many bytes, with its line's end.
-    Row(usize),
-    /// A row that ends with the text, without a line's end.
-    Last(usize),
-    /// The bytes end in the middle of a row.
-    More,
-    /// The text ends within quotes.
-    OpenQuote,
-}
-
-impl Row {
-    /// A row of one line.
-    #[cfg(test)]
-    pub(super) fn of(line: &[u8], separator: u8) -> Self {
-        let mut row = Self::default();
-        row.parse(line, separator, COLUMNS_MAX, true);
-        row
-    }
-
-    fn clear(&mut self) {
-        self.text.clear();
-        self.ends.clear();
-        (self.n_more, self.has_more) = (0, false);
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|i| self.field(i))
-    }
-
-    /// The value of a field; empty if the row has none there.
-    pub(super) fn field(&self, i: usize) -> &[u8] {
-        let Some(end) = self.ends.get(i) else { return b"" };
-        let start = i.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        &self.text[start..*end as usize]
-    }
-
-    fn end_field(&mut self, n_max: usize) {
-        let start = self.ends.last().map_or(0, |end| *end as usize);
-        if self.ends.len() < n_max {
-            self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
-        } else {
-            self.n_more += 1;
-            self.has_more |= self.text.len() > start;
-            self.text.truncate(start);
-        }
-    }
-
-    /// Reads a row at the start of `bytes`; `n_max` fields are kept.
-    fn parse(&mut self, bytes: &[u8], separator: u8, n_max: usize, has_ended: bool) -> Parsed {
-        self.clear();
-        let mut at = 0;
-        loop {
-            if bytes.get(at) == Some(&b'"') {
-                at += 1;
-                loop {
-                    let Some(quote) = memchr(b'"', &bytes[at..]).map(|found| at + found) else {
-                        return if has_ended { Parsed::OpenQuote } else { Parsed::More };
-                    };
-                    self.text.extend_from_slice(&bytes[at..quote]);
-                    at = quote + 1;
-                    match bytes.get(at) {
-                        Some(b'"') => {
-                            self.text.push(b'"');
-                            at += 1;
-                        }
-                        None if !has_ended => return Parsed::More,
-                        _ => break,
-                    }
-                }
-            }
-            let Some(found) = memchr3(separator, b'\n', b'\r', &bytes[at..]) else {
-                if !has_ended {
-                    return Parsed::More;
-                }
-                self.text.extend_from_slice(&bytes[at..]);
-                self.end_field(n_max);
-                return Parsed::Last(bytes.len());
-            };
-            self.text.extend_from_slice(&bytes[at..at + found]);
-            at += found;
-            self.end_field(n_max);
-            match bytes[at] {
-                b'\r' if bytes.get(at + 1) == Some(&b'\n') => return Parsed::Row(at + 2),
-                b'\n' | b'\r' => return Parsed::Row(at + 1),
-                _ => at += 1,
-            }
-        }
-    }
-}
-
-/// Finds the end of a row that is too large to be held.
-#[derive(Debug)]
-struct Dropping {
-    in_quotes: bool,
-    /// A quote here opens a field.
-    at_field: bool,
-    /// The byte before was a quote within quotes: it closed them unless another follows.
-    behind_quote: bool,
-}
-
-impl Dropping {
-    /// Whether the row ends in these bytes, and how many belong to it.
-    fn go_on(&mut self, bytes: &[u8], separator: u8) -> (usize, bool) {
-        for (at, byte) in bytes.iter().copied().enumerate() {
-            if self.in_quotes && !self.behind_quote {
-                self.behind_quote = byte == b'"';
-                continue;
-            }
-            if std::mem::take(&mut self.behind_quote) {
-                if byte == b'"' {
-                    continue;
-                }
-                self.in_quotes = false;
-            }
-            match byte {
-                b'\n' | b'\r' => return (at + 1, true),
-                b'"' if self.at_field => (self.in_quotes, self.at_field) = (true, false),
-                _ => self.at_field = byte == separator,
-            }
-        }
-        (bytes.len(), false)
-    }
 }
 
 /// Reads rows from a place to the text's end; where that is not the start, the header is read first.
@@ -185,7 +43,7 @@ impl Dropping {
 pub(super) fn csv(
     cutter: &mut Cutter,
     text: &mut dyn Read,
-    from: Place,
+    from: Resume,
     fields: &[TypedField],
 ) -> Result<End> {
     let mut rows = Rows {
@@ -210,7 +68,7 @@ pub(super) fn csv(
     rows.cutter.next = from.next;
     let fault = rows.read(text, from.bytes, &columns)?;
     rows.cutter.flush();
-    let here = Place { bytes: rows.bytes, next: rows.cutter.next };
+    let here = rows.here();
     let (place, is_open) = (rows.resume.unwrap_or(here), rows.is_open);
     Ok(End { place, is_open, fault })
 }
@@ -228,7 +86,7 @@ struct Rows<'a> {
     n_reread: u32,
     is_open: bool,
     /// The last row was refused as half: here it begins.
-    resume: Option<Place>,
+    resume: Option<Resume>,
     cutter: &'a mut Cutter,
 }
 
@@ -240,6 +98,10 @@ impl Rows<'_> {
     fn pass(&mut self, n: usize) {
         self.at += n;
         self.bytes += n as u64;
+    }
+
+    fn here(&self) -> Resume {
+        Resume { bytes: self.bytes, next: self.cutter.next, ..Resume::default() }
     }
 
     fn fill(&mut self, text: &mut dyn Read) -> Option<io::Error> {
@@ -270,7 +132,7 @@ impl Rows<'_> {
             // Not more: a separator may be white space, and stand before a column without a name.
             let blank = self.rest().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.pass(blank);
-            match self.parse(COLUMNS_MAX) {
+            match self.header_row(fields) {
                 Parsed::Last(_) | Parsed::OpenQuote if self.rest().is_empty() => {
                     return Ok(Ok(None));
                 }
@@ -278,6 +140,7 @@ impl Rows<'_> {
                 Parsed::OpenQuote => {
                     return Err(Error::data("the header opens a quote that is not closed"));
                 }
+                Parsed::Stray(_) => return Err(Error::data(format!("the header: {STRAY}"))),
                 Parsed::More if self.rest().len() > self.cutter.limit => {
                     return Err(Error::data(format!(
                         "the header is longer than {} bytes, the setting `ingest.record_limit`",
@@ -293,14 +156,6 @@ impl Rows<'_> {
             }
         };
         let header = self.rest()[..n].to_vec();
-        let mut best = 0;
-        for separator in SEPARATORS {
-            self.row.parse(&header, separator, COLUMNS_MAX, true);
-            let n_known = n_known(&self.row, fields);
-            if n_known > best {
-                (best, self.separator) = (n_known, separator);
-            }
-        }
         let is_whole =
             matches!(self.row.parse(&header, self.separator, COLUMNS_MAX, false), Parsed::Row(_));
         if !is_whole {
@@ -316,6 +171,29 @@ impl Rows<'_> {
         }
         self.pass(n);
         columns.map(|columns| Ok(Some(columns)))
+    }
+
+    /// The row here as the separator cuts it that knows most columns; that is the file's.
+    fn header_row(&mut self, fields: &[TypedField]) -> Parsed {
+        let mut best = (0, None);
+        let mut first = None;
+        for separator in SEPARATORS {
+            self.separator = separator;
+            let parsed = self.parse(COLUMNS_MAX);
+            // Another separator may stand behind this one's quotes.
+            if first.is_none_or(|(_, first)| matches!(first, Parsed::Stray(_))) {
+                first = Some((separator, parsed));
+            }
+            if matches!(parsed, Parsed::Row(_) | Parsed::Last(_)) {
+                let n_known = n_known(&self.row, fields);
+                if n_known > best.0 {
+                    best = (n_known, Some((separator, parsed)));
+                }
+            }
+        }
+        let (separator, parsed) = best.1.or(first).unwrap_or((SEPARATORS[0], Parsed::More));
+        self.separator = separator;
+        parsed
     }
 
     fn read(
@@ -346,6 +224,7 @@ impl Rows<'_> {
                         Parsed::Row(n) => self.row(n, columns),
                         Parsed::Last(n) => self.last(n, columns),
                         Parsed::OpenQuote => self.open_quote(columns),
+                        Parsed::Stray(n) => self.stray(n),
                         Parsed::More if self.rest().len() <= self.cutter.limit => break,
                         Parsed::More => dropping = self.too_large(columns)?,
                     }
@@ -384,7 +263,7 @@ impl Rows<'_> {
 
     /// The last row, without a line's end: one that is short is read again if the file grows.
     fn last(&mut self, n: usize, columns: &Columns) {
-        let here = Place { bytes: self.bytes, next: self.cutter.next };
+        let here = self.here();
         if wrong_count(&self.row, columns).is_some() {
             self.resume = Some(here);
         }
@@ -396,26 +275,35 @@ impl Rows<'_> {
     /// else the row is still being written, and read again if the file grows.
     fn open_quote(&mut self, columns: &Columns) {
         let rest = &self.buffer[self.at..];
-        let line = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-        let follows = rest[line..].split(|byte| *byte == b'\n').any(|line| {
+        let line = line_of(rest).unwrap_or(rest.len());
+        let follows = lines(&rest[line..]).any(|line| {
             memchr_iter(self.separator, line).count() + 1 == columns.n && columns.n > 1
         });
         let n = if follows && self.n_reread < REREAD_MAX { line } else { rest.len() };
         if n == rest.len() {
-            self.resume = Some(Place { bytes: self.bytes, next: self.cutter.next });
+            self.resume = Some(self.here());
         }
         self.n_reread += 1;
-        self.refuse_open(n);
+        self.refuse(n, OPEN);
     }
 
-    /// Refuses the row of `n` bytes here, whose quote is not closed.
-    fn refuse_open(&mut self, n: usize) {
-        let raw = self.rest()[..n].trim_ascii_end();
-        if raw.len() > self.cutter.limit {
+    /// Text stands behind a closing quote, so that nobody knows where the row ends: its first line,
+    /// of `n` bytes, is refused. Where that line is still being written, it is read again.
+    fn stray(&mut self, n: usize) {
+        let line = &self.rest()[..n];
+        if n == self.rest().len() && !line.ends_with(b"\n") && !line.ends_with(b"\r") {
+            self.resume = Some(self.here());
+        }
+        self.refuse(n, STRAY);
+    }
+
+    /// Refuses the row of `n` bytes here.
+    fn refuse(&mut self, n: usize, message: &str) {
+        let raw = self.rest()[..n].trim_ascii_end().len();
+        if raw > self.cutter.limit {
             self.cutter.too_large();
         } else {
-            let message = "a quote is opened and not closed, so the row has no end";
-            let raw = &self.buffer[self.at..self.at + raw.len()];
+            let raw = &self.buffer[self.at..self.at + raw];
             self.cutter.refuse(Reject::new(Class::NotCsv, message), raw);
         }
         self.cutter.next += 1;
@@ -425,18 +313,18 @@ impl Rows<'_> {
     /// The row here is above the limit: it is dropped; but where a quote was not closed, only its
     /// line is.
     fn too_large(&mut self, columns: &Columns) -> Result<Option<Dropping>> {
-        let mut row = Dropping { in_quotes: false, at_field: true, behind_quote: false };
+        let mut row = Dropping::new();
         let rest = &self.buffer[self.at..];
         row.go_on(rest, self.separator);
-        let line = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-        let next = rest[line..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = line_of(rest).unwrap_or(rest.len());
+        let next = lines(&rest[line..]).next().unwrap_or_default();
         let n_fields = memchr_iter(self.separator, next).count() + 1;
         if row.in_quotes && line < rest.len() && columns.n > 1 && n_fields == columns.n {
             self.n_reread += 1;
             if self.n_reread > REREAD_MAX {
                 return Err(Error::data("too many quotes are opened and not closed"));
             }
-            self.refuse_open(line);
+            self.refuse(line, OPEN);
             return Ok(None);
         }
         self.cutter.too_large();
@@ -447,10 +335,15 @@ impl Rows<'_> {
     }
 }
 
+/// Lines without their ends; between the two bytes of a Windows one there is an empty line.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
 /// Whether a row has more or fewer fields than the header. Empty ones at the end do not count.
 fn wrong_count(row: &Row, columns: &Columns) -> Option<Reject> {
-    let n = row.ends.len() + row.n_more;
-    if row.ends.len() >= columns.n && !row.has_more {
+    let n = row.len() + row.n_more;
+    if row.len() >= columns.n && !row.has_more {
         return None;
     }
     Some(Reject::new(

@@ -8,7 +8,7 @@ use crate::contract::{Type, TypedField, lookup};
 use crate::decode::Reject;
 use crate::error::{Error, Result};
 
-use super::csv::Row;
+use super::csv_row::Row;
 use super::cut::too_large;
 
 /// Columns of a file at most.
@@ -20,6 +20,8 @@ const DOTS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
+    /// A time or a date: written as text, and never an empty one.
+    Time,
     Number,
     Boolean,
     Json,
@@ -109,12 +111,24 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Appends a row as a JSON object: empty fields are null, and structs of nothing but them are
-    /// absent. What is no number where the contract has one stays text, and the decoder finds it.
+    /// Appends a row as a JSON object: fields without a value are null, and structs of nothing but
+    /// them are absent. What is no number where the contract has one stays text, and the decoder finds it.
     pub(super) fn write(&self, row: &Row, limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
         let mut out = Limited { end: out.len() + limit, out };
         object(&self.fields, row, &mut out).map_err(|_| too_large(limit))
     }
+}
+
+/// A text as JSON for a column; `None` if no field has it, or if it has fields itself.
+pub(super) fn json_of(text: &str, column: &str, fields: &[TypedField]) -> Option<Vec<u8>> {
+    let data_type = lookup(fields, column)?;
+    if matches!(data_type, Type::Struct(_)) {
+        return None;
+    }
+    let mut json = Vec::new();
+    let mut out = Limited { end: usize::MAX, out: &mut json };
+    value(text.as_bytes(), kind(Some(data_type)), &mut out).ok()?;
+    Some(json)
 }
 
 /// Names for a hint: all of the contract's columns, nested ones with dots.
@@ -161,6 +175,7 @@ fn kind(data_type: Option<&Type>) -> Kind {
         Some(Type::Boolean) => Kind::Boolean,
         Some(Type::Int | Type::BigInt | Type::Double) => Kind::Number,
         Some(Type::Json) => Kind::Json,
+        Some(Type::Timestamp | Type::Date) => Kind::Time,
         _ => Kind::Text,
     }
 }
@@ -204,7 +219,7 @@ impl Write for Limited<'_> {
 
 fn has_value(field: &Field, row: &Row) -> bool {
     match &field.value {
-        Value::Column(i, _) => !row.field(*i).is_empty(),
+        Value::Column(i, kind) => row.field(*i).is_some_and(|text| is_value(text, *kind)),
         Value::Struct(fields) => fields.iter().any(|field| has_value(field, row)),
     }
 }
@@ -222,7 +237,10 @@ fn object(fields: &[Field], row: &Row, out: &mut Limited<'_>) -> io::Result<()> 
             Value::Column(i, kind) => {
                 out.write_all(&[before])?;
                 out.write_all(&field.key)?;
-                value(row.field(*i), *kind, out)?;
+                match row.field(*i).filter(|text| is_value(text, *kind)) {
+                    Some(text) => value(text, *kind, out)?,
+                    None => out.write_all(b"null")?,
+                }
             }
         }
         before = b',';
@@ -233,10 +251,13 @@ fn object(fields: &[Field], row: &Row, out: &mut Limited<'_>) -> io::Result<()> 
     out.write_all(b"}")
 }
 
+/// Whether a field that is there is a value: `""` is one for texts alone, since programs that quote
+/// every field write it for whatever is missing.
+fn is_value(text: &[u8], kind: Kind) -> bool {
+    !text.is_empty() || kind == Kind::Text
+}
+
 fn value(text: &[u8], kind: Kind, out: &mut Limited<'_>) -> io::Result<()> {
-    if text.is_empty() {
-        return out.write_all(b"null");
-    }
     let text = String::from_utf8_lossy(text);
     match kind {
         // The digits as they stand: to read and to write them could change the last one.
@@ -323,6 +344,14 @@ mod tests {
         }
         assert_eq!(line("ok", "False"), r#"{"ok":false}"#);
         assert_eq!(line("ok", "yes"), r#"{"ok":"yes"}"#);
+    }
+
+    #[test]
+    fn quotes_around_nothing_are_the_empty_text_and_null_where_there_is_no_such_value() {
+        let all = line("id,x,ok,any,deep.lang,new", "\"\",\"\",\"\",\"\",\"\",\"\"");
+        let expected = r#"{"id":"","x":null,"ok":null,"any":null,"deep":{"lang":""},"new":""}"#;
+        assert_eq!(all, expected);
+        assert_eq!(line("id,deep.n,deep.lang", ",\"\","), r#"{"id":null}"#);
     }
 
     #[test]

@@ -11,40 +11,13 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::cut::{CHUNK_BYTES, Cutter};
 use super::pipe::fill;
 use super::value::{Glued, Scan, Step, indent_of, scalar_end};
-
-/// Where reading begins, and where it ended: what must be known of the text before a place to go on
-/// there.
-#[allow(clippy::struct_excessive_bools, reason = "each says another thing of the text before")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Bytes of the text before it.
-    pub(super) bytes: u64,
-    /// The position of the record there, unless `same_line` adds one.
-    pub(super) next: u64,
-    /// A record began in this line already.
-    same_line: bool,
-    /// The file is a list: positions count its elements, and not lines.
-    is_list: bool,
-    /// The list was opened and not closed.
-    is_open: bool,
-    /// The record here is known to be too large.
-    is_too_large: bool,
-    /// Something but white space stands before: whether the file is a list is known.
-    has_begun: bool,
-}
-
-impl Place {
-    /// The same place in a text that begins here.
-    pub(super) fn behind(self) -> Self {
-        Self { bytes: 0, ..self }
-    }
-}
+use crate::batchlog::Resume;
 
 /// How a text ended.
 #[derive(Debug, Default)]
 pub(super) struct End {
     /// Where a text that has grown goes on.
-    pub(super) place: Place,
+    pub(super) place: Resume,
     /// Bytes at the end that are no whole record yet.
     pub(super) n_waiting: u64,
     /// Why the text could not be read further.
@@ -63,7 +36,7 @@ impl End {
 pub(super) fn json(
     cutter: &mut Cutter,
     mut text: Box<dyn Read>,
-    from: Place,
+    from: Resume,
     may_grow: bool,
 ) -> End {
     let skipped = io::copy(&mut text.by_ref().take(from.bytes), &mut io::sink());
@@ -85,7 +58,7 @@ pub(super) fn json(
     let fault = splitter.read(text.as_mut());
     splitter.cutter.flush();
     let n_waiting = (splitter.buffer.len() - splitter.at) as u64;
-    let place = Place { next: splitter.cutter.next, ..splitter.place };
+    let place = Resume { next: splitter.cutter.next, ..splitter.place };
     if fault.is_some() {
         // The record before the fault has its own position.
         splitter.cutter.next += u64::from(place.same_line);
@@ -111,7 +84,7 @@ enum Next {
 struct Splitter<'a> {
     cutter: &'a mut Cutter,
     /// Of the next byte that is not passed yet.
-    place: Place,
+    place: Resume,
     buffer: Vec<u8>,
     at: usize,
     /// The scan of the record at `at`.
@@ -382,7 +355,7 @@ impl Splitter<'_> {
             return Next::Wait;
         }
         // Taken as it is, and read again if the file grows after all.
-        let place = Place { next: self.cutter.next, ..self.place };
+        let place = Resume { next: self.cutter.next, ..self.place };
         let n = memrchr(b'\n', self.rest()).filter(|at| at + 1 == self.rest().len());
         self.take(n.unwrap_or(self.rest().len()));
         self.cutter.next = place.next;

@@ -60,10 +60,21 @@ pub(super) enum Name<'a> {
 /// Folders that tables keep their log in.
 const TABLE_LOGS: &[&str] = &["_delta_log", ".hoodie"];
 
+/// Whether a file in a folder `metadata` is what Iceberg writes there.
+fn is_iceberg(name: &str) -> bool {
+    let is_version = name.starts_with(|first: char| first == 'v' || first.is_ascii_digit());
+    let is_metadata = name.ends_with(".metadata.json") || name.ends_with(".metadata.json.gz");
+    name == "version-hint.text" || (is_version && is_metadata)
+}
+
 pub(super) fn name_of(path: &str) -> Name<'_> {
     let mut start = 0;
     for part in path.split('/') {
         if TABLE_LOGS.contains(&part) && start + part.len() < path.len() {
+            return Name::TableLog(&path[..start]);
+        }
+        let file = path.get(start + part.len() + 1..);
+        if part == "metadata" && file.is_some_and(is_iceberg) {
             return Name::TableLog(&path[..start]);
         }
         start += part.len() + 1;
@@ -111,6 +122,11 @@ mod tests {
         assert_eq!(name_of("a_b/c.json"), Name::Ours);
         assert_eq!(name_of("t/_delta_log/0.json"), Name::TableLog("t/"));
         assert_eq!(name_of("_delta_log/"), Name::TableLog(""));
+        assert_eq!(name_of("a/ice/metadata/v3.metadata.json"), Name::TableLog("a/ice/"));
+        assert_eq!(name_of("metadata/00001-4f.gz.metadata.json"), Name::TableLog(""));
+        assert_eq!(name_of("a/metadata/version-hint.text"), Name::TableLog("a/"));
+        assert_eq!(name_of("a/metadata/x.json"), Name::Ours);
+        assert_eq!(name_of("a/metadata/my.metadata.json"), Name::Ours);
         assert_eq!(name_of("a/readme.txt"), Name::Foreign);
     }
 }

@@ -64,6 +64,7 @@ pub(super) async fn list_around(
                     path: below(object.location.as_ref()),
                     size: object.size,
                     modified_ms: object.last_modified.timestamp_millis(),
+                    link: None,
                 };
                 n_keys = PAGE_KEYS.min(n_keys * 2);
                 (

@@ -1,10 +1,8 @@
 //! Where landing files are: lists them and reads their bytes, in a local folder or an object store.
 //!
-//! One odd entry holds up nobody: a name that is no text, a link that leads out of the landing
-//! place or in a circle, a pipe. It is left out with its reason, and all others are found.
+//! One odd entry holds up nobody: it is left out with its reason, and all others are found.
 
-use std::ffi::OsStr;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +17,11 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::odd_keys::{is_odd_key, list_around};
+use super::walk::walk;
 use crate::error::{Error, Result};
 
-/// Entries that the walker of a local folder hands on at once.
-const ENTRIES: usize = 1024;
+/// Entries that a listing hands on at once.
+pub(super) const ENTRIES: usize = 1024;
 
 /// A landing folder, as a place that can be listed and read.
 #[derive(Clone, Debug)]
@@ -36,7 +35,7 @@ pub enum Place {
 /// A folder of this machine, and where links in it may lead.
 #[derive(Clone, Debug)]
 pub struct LocalFolder {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// Links are followed below these folders, and nowhere else: who may write here must not read
     /// through us what only we may read.
     allowed: Vec<PathBuf>,
@@ -46,8 +45,8 @@ pub struct LocalFolder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// A file: its path below the folder, its size in bytes, and when it was changed last, in
-    /// milliseconds since 1970.
-    File { path: String, size: u64, modified_ms: i64 },
+    /// milliseconds since 1970. If a link is on the way to it, also the file that it is.
+    File { path: String, size: u64, modified_ms: i64, link: Option<PathBuf> },
     /// What cannot be read, as people should see its name, and why.
     LeftOut { shown: String, why: &'static str },
 }
@@ -78,10 +77,24 @@ impl Listing {
 }
 
 impl Place {
-    /// A local folder below a landing place.
-    pub fn local(landing: &Path, folder: PathBuf) -> Self {
-        let allowed = [landing, &folder].into_iter().filter_map(|path| path.canonicalize().ok());
-        Self::Local(LocalFolder { allowed: allowed.collect(), folder })
+    /// A local folder below a landing place. Links may lead below the landing place, and below the
+    /// folders in `linked`.
+    ///
+    /// # Errors
+    /// `Data`: the folder itself is a link that leads elsewhere. Who may write below the landing
+    /// place may have made it, to read through us what only we may read.
+    pub fn local(landing: &Path, folder: PathBuf, linked: &[PathBuf]) -> Result<Self> {
+        let allowed = linked.iter().map(PathBuf::as_path).chain([landing]);
+        let allowed = allowed.filter_map(|path| path.canonicalize().ok()).collect();
+        let local = LocalFolder { folder, allowed };
+        match local.folder.canonicalize() {
+            Ok(target) if !local.allows(&target) => Err(Error::data(format!(
+                "{} is a link out of the landing folder, and not followed",
+                local.folder.display()
+            ))
+            .hint("if it is yours, name the folder that it leads to in `ingest.linked_folders` (LAKE_INGEST_LINKED_FOLDERS)")),
+            _ => Ok(Self::Local(local)),
+        }
     }
 
     /// Starts to list all files, in no order. The listing ends with the first error.
@@ -90,7 +103,7 @@ impl Place {
         let mut task = JoinSet::new();
         match self.clone() {
             Self::Local(local) => {
-                task.spawn_blocking(move || local.walk(&sender));
+                task.spawn_blocking(move || walk(&local, &sender));
             }
             Self::Remote(store, url) => {
                 task.spawn(list_remote(store, url, sender));
@@ -157,136 +170,8 @@ impl LocalFolder {
         Ok(bytes.into())
     }
 
-    fn allows(&self, target: &Path) -> bool {
+    pub(super) fn allows(&self, target: &Path) -> bool {
         self.allowed.iter().any(|allowed| target.starts_with(allowed))
-    }
-
-    fn walk(&self, sender: &mpsc::Sender<Result<Vec<Entry>>>) {
-        let mut walk = Walk { local: self, sender, entries: Vec::new() };
-        let chain = self.folder.canonicalize().into_iter().collect();
-        let walked = walk.folder(&self.folder, "", &Chain { folders: chain });
-        let last = match walked {
-            Ok(()) => Ok(walk.entries),
-            Err(cause) => Err(failed("cannot list the folder", cause)),
-        };
-        // Nobody waits any more only if the look has failed already.
-        let _ = sender.blocking_send(last);
-    }
-}
-
-/// The folders from the top to here, as they are without links.
-struct Chain {
-    folders: Vec<PathBuf>,
-}
-
-/// A walk through a local folder.
-struct Walk<'a> {
-    local: &'a LocalFolder,
-    sender: &'a mpsc::Sender<Result<Vec<Entry>>>,
-    entries: Vec<Entry>,
-}
-
-impl Walk<'_> {
-    /// Walks through a folder; an error only if this folder cannot be listed.
-    fn folder(&mut self, folder: &Path, prefix: &str, chain: &Chain) -> io::Result<()> {
-        for entry in std::fs::read_dir(folder)? {
-            // What went away meanwhile is not there.
-            let Ok(entry) = entry else { continue };
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                self.left_out(prefix, &entry.file_name(), "its name is no UTF-8: rename it");
-                continue;
-            };
-            if name.chars().any(char::is_control) {
-                let why = "its name has a control character: rename it";
-                self.left_out(prefix, &entry.file_name(), why);
-                continue;
-            }
-            let path = format!("{prefix}{name}");
-            let found = self.entry(&entry.path(), &path, chain);
-            if let Err(why) = found {
-                self.left_out("", OsStr::new(&path), why);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes one entry, or says why not.
-    fn entry(&mut self, place: &Path, path: &str, chain: &Chain) -> Result<(), &'static str> {
-        let Ok(mut metadata) = place.symlink_metadata() else { return Ok(()) };
-        let mut target = None;
-        if metadata.is_symlink() {
-            let Ok(real) = place.canonicalize() else {
-                return Err("it is a link that leads nowhere, or in a circle");
-            };
-            if !self.local.allows(&real) {
-                return Err(
-                    "it is a link out of the landing folder, and not followed: land a copy",
-                );
-            }
-            let Ok(of_target) = real.metadata() else { return Ok(()) };
-            (metadata, target) = (of_target, Some(real));
-        }
-        if metadata.is_dir() {
-            return self.sub_folder(place, path, target, chain);
-        }
-        if !metadata.is_file() {
-            return Err("it is no plain file");
-        }
-        self.file(path, &metadata);
-        Ok(())
-    }
-
-    fn sub_folder(
-        &mut self,
-        place: &Path,
-        path: &str,
-        target: Option<PathBuf>,
-        chain: &Chain,
-    ) -> Result<(), &'static str> {
-        // Many folders deep a name would be too long for the system anyway.
-        const DEPTH_MAX: usize = 128;
-        if target.as_ref().is_some_and(|target| chain.folders.contains(target)) {
-            return Err("it is a link to a folder that it is in");
-        }
-        if chain.folders.len() > DEPTH_MAX {
-            return Err("it is too many folders deep");
-        }
-        if is_unfinished_part(path.rsplit('/').next().unwrap_or(path)) {
-            // One entry stands for all that is in it.
-            self.push(Entry::File { path: format!("{path}/"), size: 0, modified_ms: 0 });
-            return Ok(());
-        }
-        let real = target.or_else(|| place.canonicalize().ok());
-        let folders = chain.folders.iter().cloned().chain(real).collect();
-        match self.folder(place, &format!("{path}/"), &Chain { folders }) {
-            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
-                Err("this user may not list it: give permission")
-            }
-            // It went away meanwhile.
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(_) => Err("it cannot be listed"),
-            Ok(()) => Ok(()),
-        }
-    }
-
-    fn file(&mut self, path: &str, metadata: &Metadata) {
-        let modified_ms = metadata.modified().map_or(0, ms_of);
-        self.push(Entry::File { path: path.to_owned(), size: metadata.len(), modified_ms });
-    }
-
-    fn left_out(&mut self, prefix: &str, name: &OsStr, why: &'static str) {
-        #[allow(clippy::unnecessary_debug_formatting, reason = "it shows what is no text escaped")]
-        let escaped = format!("{name:?}");
-        let shown = format!("{prefix}{}", escaped.trim_matches('"'));
-        self.push(Entry::LeftOut { shown, why });
-    }
-
-    fn push(&mut self, entry: Entry) {
-        self.entries.push(entry);
-        if self.entries.len() == ENTRIES {
-            // Nobody waits any more only if the look has failed already.
-            let _ = self.sender.blocking_send(Ok(std::mem::take(&mut self.entries)));
-        }
     }
 }
 
@@ -296,7 +181,7 @@ pub(super) fn is_unfinished_part(name: &str) -> bool {
 }
 
 /// Milliseconds since 1970; negative before.
-fn ms_of(time: SystemTime) -> i64 {
+pub(super) fn ms_of(time: SystemTime) -> i64 {
     let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => ms(after),
@@ -320,7 +205,8 @@ async fn list_remote(
                     let path = file.location.to_string();
                     last = Some(path.clone());
                     let modified_ms = file.last_modified.timestamp_millis();
-                    entries.push(Entry::File { path, size: file.size, modified_ms });
+                    let size = file.size;
+                    entries.push(Entry::File { path, size, modified_ms, link: None });
                 }
                 Err(cause) if is_odd_key(&cause) => {
                     let _ = sender.send(Ok(std::mem::take(&mut entries))).await;
@@ -338,7 +224,7 @@ async fn list_remote(
     }
 }
 
-fn failed(what: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn failed(what: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     let denied = cause.to_string().contains("ermission denied");
     let error = Error::retry(what).caused_by(cause);
     if denied {

@@ -4,16 +4,18 @@
 //! What cannot be read is decided, too, or it would stop the table for ever.
 
 use std::io::{self, Read};
+use std::ops::Range as Span;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::cut::Cutter;
+use super::magic::{HEAD_BYTES, check_text, packing_of};
 use super::pipe::{FETCH_BYTES, Pipe, fill, through, unpacked};
 use super::place::Unread;
 use super::{Folder, Format, Packing, csv, format_of, json, parquet};
-use crate::batchlog::{Batch, MARK_BYTES, Range, mark};
+use crate::batchlog::{Batch, MARK_BYTES, Range, Resume, mark};
 use crate::chunk::{Chunk, Origin};
 use crate::contract::{Contract, TypedField};
 use crate::error::{Error, Kind, Result};
@@ -36,15 +38,6 @@ struct Ended {
     result: Result<()>,
     /// What is not read, for people.
     remark: Option<String>,
-}
-
-/// Where the reading of a file that has grown goes on.
-#[derive(Clone, Copy, Debug, Default)]
-enum Before {
-    #[default]
-    Nothing,
-    Json(json::Place),
-    Csv(csv::Place),
 }
 
 impl Reader {
@@ -115,17 +108,18 @@ impl Reader {
         chunks: &mpsc::Sender<Chunk>,
         lost: &impl Fn(Unread) -> Error,
     ) -> Result<Option<String>> {
-        let (format, packing) = format_of(&range.path).unwrap_or((Format::Json, Packing::Plain));
-        // What earlier batches took is counted, not decoded: `_offset` numbers a file's records.
-        let before = match range.start {
-            0 => Before::Nothing,
-            start => self.before(range, start, format, packing).await?.0,
+        let (format, packing) = kind_of(&range.path, &first);
+        let resume = match (range.start, range.resume) {
+            (0, _) => Resume::default(),
+            (_, Some(resume)) => resume,
+            // A version that did not note it listed the file.
+            (start, None) => {
+                let counted = self.count(range, Resume::default(), start, (format, packing)).await;
+                counted.map_err(went_away)?.0
+            }
         };
-        let (from, before) = match (before, packing) {
-            // The place is one of the file itself: there it goes on.
-            (Before::Json(place), Packing::Plain) => (place.bytes, Before::Json(place.behind())),
-            (before, _) => (0, before),
-        };
+        let (from, resume) = place_in_file(resume, format, packing);
+        let head = first.slice(..first.len().min(HEAD_BYTES));
         let first = if from == 0 { first } else { Bytes::new() };
         let cutter = self.cutter(range, Some(chunks.clone()));
         let (folder, fields) = (self.folder.clone(), Arc::clone(&self.fields));
@@ -135,8 +129,10 @@ impl Reader {
                 Format::Parquet => {
                     parquet::parquet(&mut cutter, pipe, packing, &folder, &fields).map(|()| None)
                 }
-                Format::Csv => csv_text(&mut cutter, pipe, packing, before, &fields),
-                Format::Json => json_text(&mut cutter, pipe, packing, before),
+                Format::Csv => text_of(pipe, packing, &head)
+                    .and_then(|text| csv_text(&mut cutter, text, packing, resume, &fields)),
+                Format::Json => text_of(pipe, packing, &head)
+                    .and_then(|text| json_text(&mut cutter, text, packing, resume)),
             });
             // A reader of a library that gives up at a damaged file must not end the run.
             let read = read.unwrap_or_else(|| {
@@ -167,77 +163,108 @@ impl Reader {
         Ok(None)
     }
 
-    /// What earlier batches took of a file: of the stored bytes before `start`. And whether that
-    /// ended in a row of CSV that has no line's end.
-    async fn before(
+    /// Where a file goes on behind a range that was read.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn behind(&self, read: &Range) -> Result<Resume> {
+        self.end_of(read).await.map(|(resume, ..)| resume).map_err(went_away)
+    }
+
+    /// Where a file goes on that has grown to `size`; and whether that is within a row of CSV that
+    /// was taken, since it had no line's end.
+    pub(super) async fn resume(&self, read: &Range, size: u64) -> Result<(Resume, bool), Unread> {
+        let (resume, is_open, packing) = self.end_of(read).await?;
+        if !is_open {
+            return Ok((resume, false));
+        }
+        let (place, path) = (&self.folder.place, &read.path);
+        let is_line_end = |byte: Option<&u8>| matches!(byte, Some(b'\n' | b'\r') | None);
+        if packing == Packing::Plain {
+            let next = place.bytes(path, resume.bytes..resume.bytes + 1).await?;
+            return Ok((resume, !is_line_end(next.first())));
+        }
+        let next = move |pipe| {
+            let mut text = unpacked(pipe, packing);
+            let _ = io::copy(&mut text.by_ref().take(resume.bytes), &mut io::sink());
+            let mut next = Vec::new();
+            let _ = text.take(1).read_to_end(&mut next);
+            next.first().copied()
+        };
+        let read = through(place, path, 0..size, Bytes::new(), next).await;
+        match read.map_err(Unread::Failed)? {
+            (next, None) => Ok((resume, !is_line_end(next.as_ref()))),
+            (_, Some(unread)) => Err(unread),
+        }
+    }
+
+    async fn end_of(&self, read: &Range) -> Result<(Resume, bool, Packing), Unread> {
+        let head = read.end.min(HEAD_BYTES as u64);
+        let head = self.folder.place.bytes(&read.path, 0..head).await?;
+        let kind = kind_of(&read.path, &head);
+        let from = read.resume.unwrap_or_default();
+        let (resume, is_open) = self.count(read, from, read.end, kind).await?;
+        Ok((resume, is_open, kind.1))
+    }
+
+    /// What was taken of a file from a place to the stored bytes before `end` is counted, not
+    /// decoded: `_offset` numbers a file's records. The place behind it; and whether that is in a
+    /// row of CSV that has no line's end.
+    async fn count(
         &self,
         range: &Range,
-        start: u64,
-        format: Format,
-        packing: Packing,
-    ) -> Result<(Before, bool)> {
+        from: Resume,
+        end: u64,
+        (format, packing): (Format, Packing),
+    ) -> Result<(Resume, bool), Unread> {
         let (mut cutter, fields) = (self.cutter(range, None), Arc::clone(&self.fields));
+        let (start, from) = place_in_file(from, format, packing);
         let count = move |pipe| {
             let mut text = unpacked(pipe, packing);
             if format == Format::Json {
-                let may_grow = packing == Packing::Plain;
-                let end = json::json(&mut cutter, text, json::Place::default(), may_grow);
-                return (Before::Json(end.place), false);
+                let end = json::json(&mut cutter, text, from, packing == Packing::Plain);
+                return (Resume { bytes: end.place.bytes + start, ..end.place }, false);
             }
-            let end = csv::csv(&mut cutter, &mut text, csv::Place::default(), &fields);
-            let end = end.unwrap_or_default();
-            (Before::Csv(end.place), end.is_open)
+            let end = csv::csv(&mut cutter, &mut text, from, &fields).unwrap_or_default();
+            (end.place, end.is_open)
         };
-        let place = &self.folder.place;
-        let (before, unread) = through(place, &range.path, 0..start, Bytes::new(), count).await?;
-        match unread {
-            None => Ok(before),
-            Some(Unread::Failed(error)) => Err(error),
-            Some(_) => Err(Error::retry("the file went away while it was read")),
-        }
-    }
-}
-
-impl Folder {
-    /// Whether what a file of CSV has grown by begins within the last row that was taken.
-    pub(super) async fn cuts_a_row(
-        &self,
-        reader: &Reader,
-        range: &Range,
-        packing: Packing,
-    ) -> Result<bool, Unread> {
-        let (path, start) = (&range.path, range.start);
-        if packing == Packing::Plain {
-            let edge = self.place.bytes(path, start - 1..start + 1).await?;
-            if edge.contains(&b'\n') || edge.contains(&b'\r') {
-                return Ok(false);
-            }
-        }
-        let before = reader.before(range, start, Format::Csv, packing).await;
-        let (Before::Csv(before), true) = before.map_err(Unread::Failed)? else { return Ok(false) };
-        let next = move |pipe| {
-            let mut text = unpacked(pipe, packing);
-            let _ = io::copy(&mut text.by_ref().take(before.bytes), &mut io::sink());
-            let mut next = [0];
-            text.read_exact(&mut next).is_ok_and(|()| !matches!(next[0], b'\n' | b'\r'))
-        };
-        let read = through(&self.place, path, 0..range.end, Bytes::new(), next).await;
+        let span: Span<u64> = start..end;
+        let read = through(&self.folder.place, &range.path, span, Bytes::new(), count).await;
         match read.map_err(Unread::Failed)? {
-            (cuts, None) => Ok(cuts),
+            (counted, None) => Ok(counted),
             (_, Some(unread)) => Err(unread),
         }
     }
 }
 
+/// What a file is, by its name and its first bytes.
+fn kind_of(path: &str, head: &[u8]) -> (Format, Packing) {
+    let (format, named) = format_of(path).unwrap_or((Format::Json, Packing::Plain));
+    (format, packing_of(named, head))
+}
+
+/// Where to begin in the stored file to go on at a place of its text, and that place as it is seen
+/// from there. Lines of plain JSON are found without what stands before them.
+fn place_in_file(resume: Resume, format: Format, packing: Packing) -> (u64, Resume) {
+    match (format, packing) {
+        (Format::Json, Packing::Plain) => (resume.bytes, resume.behind()),
+        _ => (0, resume),
+    }
+}
+
+fn went_away(unread: Unread) -> Error {
+    match unread {
+        Unread::Failed(error) => error,
+        _ => Error::retry("the file went away while it was read"),
+    }
+}
+
 fn json_text(
     cutter: &mut Cutter,
-    pipe: Pipe,
+    text: Box<dyn Read>,
     packing: Packing,
-    before: Before,
+    from: Resume,
 ) -> Result<Option<String>> {
-    let from = if let Before::Json(place) = before { place } else { json::Place::default() };
-    let is_start = matches!(before, Before::Nothing);
-    let text = encoded(unpacked(pipe, packing), is_start)?;
     let end = json::json(cutter, text, from, packing == Packing::Plain);
     if let Some(cause) = end.fault {
         return Err(damaged(packing, cause));
@@ -255,33 +282,25 @@ fn json_text(
 
 fn csv_text(
     cutter: &mut Cutter,
-    pipe: Pipe,
+    mut text: Box<dyn Read>,
     packing: Packing,
-    before: Before,
+    from: Resume,
     fields: &[TypedField],
 ) -> Result<Option<String>> {
-    let from = if let Before::Csv(place) = before { place } else { csv::Place::default() };
-    let mut text = encoded(unpacked(pipe, packing), true)?;
     let end = csv::csv(cutter, &mut text, from, fields)?;
     end.fault.map_or(Ok(None), |cause| Err(damaged(packing, cause)))
 }
 
-/// A text, unless its first bytes say that it is no UTF-8.
-fn encoded(mut text: Box<dyn Read>, is_start: bool) -> Result<Box<dyn Read>> {
-    if !is_start {
-        return Ok(text);
+/// A file's text, unless its first bytes say that it is none; `head` are those of the stored file,
+/// since a reading may begin behind them.
+fn text_of(pipe: Pipe, packing: Packing, head: &[u8]) -> Result<Box<dyn Read>> {
+    let mut text = unpacked(pipe, packing);
+    if packing == Packing::Plain {
+        return check_text(head).map(|()| text);
     }
-    let mut first = [0; 2];
+    let mut first = [0; HEAD_BYTES];
     let (n, fault) = fill(text.as_mut(), &mut first);
-    let is_utf16 = match first[..n] {
-        [0xff, 0xfe] | [0xfe, 0xff] => true,
-        [0, other] | [other, 0] => other != 0,
-        _ => false,
-    };
-    if is_utf16 {
-        return Err(Error::data("the text is UTF-16 or UTF-32")
-            .hint("write it as UTF-8, and land it under a new name"));
-    }
+    check_text(&first[..n])?;
     let first = io::Cursor::new(first[..n].to_vec());
     match fault {
         // Said again, where it belongs.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total};
 use crate::batchlog::{Batch, Range, split};
 use crate::contract::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::folder::{Folder, Glance, Log, Reader, Watch};
 use crate::quarantine;
 use crate::table::{Change, Outcome, Table};
@@ -37,6 +37,7 @@ pub(super) async fn ingest_folder(
         None => None,
     };
     let folder = Folder::new(source.clone(), place, scratch);
+    let folder = folder.masked(job.contract, job.staging.pseudonyms.as_ref());
     let reader = Reader::new(folder.clone(), job.contract, world.settings.record_limit()?);
     let job = FolderJob { job, folder, reader, following: look.following };
     let mut lost = 0;
@@ -73,6 +74,21 @@ fn tell(job: &Job<'_>, watch: &mut Watch, mut remarks: Vec<String>) {
     for remark in remarks {
         job.world.remark(remark);
     }
+}
+
+/// Says once why a folder has to stop, as long as nothing changes that.
+pub(super) fn told(job: &Job<'_>, watch: &mut Watch, read: Result<()>) -> Result<()> {
+    match read {
+        Err(error) if error.kind() == Kind::Data => {
+            tell(job, watch, vec![in_words(&error)]);
+            Ok(())
+        }
+        read => read,
+    }
+}
+
+fn in_words(error: &Error) -> String {
+    error.report().trim_start_matches("error: ").to_owned()
 }
 
 /// One table, one folder.
@@ -129,6 +145,12 @@ impl FolderJob<'_> {
         if let Err(error) = log.fold(table.txn(&source).await?.unwrap_or(-1)).await {
             tracing::warn!(table = %contract.name, %error, "the log of batches was not folded");
         }
+        // One such file is no reason for a run that goes on to leave all other tables.
+        if self.following {
+            let replaced = found.replaced.iter();
+            tell(self.job, watch, replaced.map(in_words).collect());
+            return Ok(Round::Finished);
+        }
         let mut failures = Failures::default();
         for replaced in found.replaced {
             failures.hold(world, Err::<(), Error>(replaced))?;
@@ -166,7 +188,9 @@ impl FolderJob<'_> {
         let txns = vec![(source.clone(), batch.number)];
         let decided = if job.is_ahead(&quarantine, &txns, table).await? {
             let name = &contract.name;
-            quarantine::decided_in_batch(&quarantine, &job.query, name, &source, batch).await?
+            let file = |range: &Range| format!("folder:{}", self.folder.place(&range.path));
+            let files = batch.ranges.iter().map(file).collect();
+            quarantine::decided_in_batch(&quarantine, &job.query, name, &source, &files).await?
         } else {
             quarantine::Decided::default()
         };

@@ -132,12 +132,14 @@ fn row(columns: &[&str], separator: &str, limit: usize, dice: &mut Dice, to: &mu
             _ => field(name, dice),
         };
         let text = if *name == "id" { format!("r{}", dice.below(1000)) } else { text };
-        if !text.is_empty() {
-            fields.insert((*name).to_owned(), text.clone());
-        }
         let needs = text.contains(['"', '\n', '\r']) || text.contains(separator);
         let quoted = format!("\"{}\"", text.replace('"', "\"\""));
-        written.push(if needs || dice.once_in(5) { quoted } else { text });
+        let is_quoted = needs || dice.once_in(5);
+        // Quotes around nothing are the empty text, where there is one.
+        if !text.is_empty() || (is_quoted && is_text(name)) {
+            fields.insert((*name).to_owned(), text.clone());
+        }
+        written.push(if is_quoted { quoted } else { text });
     }
     let mut row = Row::Fields(fields);
     match dice.below(60) {
@@ -160,6 +162,11 @@ fn row(columns: &[&str], separator: &str, limit: usize, dice: &mut Dice, to: &mu
     }
     to.rows.push(row);
     to.text.push_str(&written.join(separator));
+}
+
+fn is_text(name: &str) -> bool {
+    ["id", "free", "user_id", "inner.b", "inner.deep.note"].contains(&name)
+        || ["unknown", "un.known", "Straße"].contains(&name)
 }
 
 fn field(name: &str, dice: &mut Dice) -> String {

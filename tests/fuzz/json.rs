@@ -234,9 +234,7 @@ impl Target for JsonTarget {
     fn judge(&mut self, case: &Case, came: Came) -> Result<Outcome, String> {
         let Came { mut at_once, mut grown, unpacked } = came;
         at_once.settle()?;
-        if case.expected.is_some() {
-            grown.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
-        }
+        grown.settle().map_err(|broken| format!("seen at {:?}: {broken}", case.file.ends))?;
         let mut outcome = Outcome { accepted: at_once.n_records, rejected: at_once.n_refused };
         if let Some(mut unpacked) = unpacked {
             unpacked.settle()?;

@@ -50,6 +50,8 @@ pub(crate) struct Reading {
     pub(crate) texts: BTreeMap<i64, String>,
     /// Where it cannot be read further, and why.
     pub(crate) fault: Option<(i64, String)>,
+    /// An earlier look ended in a fault.
+    had_fault: bool,
     pub(crate) n_records: u64,
     pub(crate) n_refused: u64,
     /// Runs of positions that are somebody's: the first, and the one behind the last.
@@ -104,6 +106,7 @@ impl Desk {
     /// Takes back the room of a reading.
     pub(crate) fn done(&self, mut reading: Reading) {
         (reading.fault, reading.n_records, reading.n_refused) = (None, 0, 0);
+        reading.had_fault = false;
         reading.items.clear();
         reading.runs.clear();
         reading.texts.clear();
@@ -121,13 +124,20 @@ impl Desk {
     ) -> Result<Reading, String> {
         let mut reading = self.spare.borrow_mut().pop().unwrap_or_else(Reading::with_room);
         let bytes = Bytes::copy_from_slice(bytes);
-        let mut start = 0;
+        let mut last: Option<Range> = None;
         // An empty file is never listed.
         for end in ends.iter().copied().filter(|end| *end > 0) {
             let seen = bytes.slice(..end);
-            let batch = Batch { number: 0, ranges: vec![range(name, start, &seen)] };
+            let mut next = range(name, &seen);
+            if let Some(last) = &last {
+                let resume = self.runtime.block_on(self.reader.behind(last));
+                let resume = resume.map_err(|error| error.report())?;
+                (next.start, next.resume) = (last.end, Some(resume));
+            }
+            last = Some(next.clone());
+            let batch = Batch { number: 0, ranges: vec![next] };
+            reading.begin();
             self.batch(name, seen, &batch, text, &mut reading)?;
-            start = end;
         }
         Ok(reading)
     }
@@ -165,15 +175,16 @@ impl Desk {
     }
 }
 
-fn range(name: &str, start: usize, seen: &Bytes) -> Range {
+fn range(name: &str, seen: &Bytes) -> Range {
     let edge = usize::try_from(MARK_BYTES).unwrap_or(usize::MAX).min(seen.len());
     Range {
         path: name.to_owned(),
-        start: start as u64,
+        start: 0,
         end: seen.len() as u64,
         size: seen.len() as u64,
         modified_ms: 0,
         mark: mark(&seen[..edge], &seen[seen.len() - edge..]),
+        resume: None,
     }
 }
 
@@ -183,21 +194,31 @@ impl Reading {
         Self { items, runs, ..Self::default() }
     }
 
+    /// A new look at the file begins.
+    fn begin(&mut self) {
+        self.had_fault |= self.fault.take().is_some();
+    }
+
     fn hear(&mut self, chunk: &Chunk, limit: usize, text: Text) -> Result<(), String> {
         if let Some((position, _)) = &self.fault {
             return Err(format!("something follows the fault at position {position}"));
+        }
+        // What no look can read does not become readable by growing.
+        if self.had_fault && !matches!(chunk.body, Body::Fault { .. }) {
+            return Err("something follows the fault of an earlier look".to_owned());
         }
         match &chunk.body {
             Body::Lines { first, bytes } => {
                 let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n');
                 let mut position = *first;
                 for line in lines {
+                    // A blank line is no record, and in a list that follows its position counts anew.
                     if !line.trim_ascii().is_empty() {
                         self.record(position, line, limit, text)?;
+                        self.run(position, position + 1);
                     }
                     position += 1;
                 }
-                self.run(*first, position);
             }
             Body::Records { bytes, records } => {
                 for record in records {
@@ -220,6 +241,7 @@ impl Reading {
                 }
             }
             Body::Fault { position, message } => {
+                self.had_fault = false;
                 self.n_refused += 1;
                 self.fault = Some((*position, message.clone()));
             }
