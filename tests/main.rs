@@ -33,6 +33,7 @@ mod mistakes;
 mod models;
 mod msk;
 mod names;
+mod others;
 mod parquet_files;
 mod persons;
 mod printing;
