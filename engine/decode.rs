@@ -26,6 +26,8 @@ mod tests;
 mod time;
 mod value;
 
+pub(crate) use persons::{Cleaned, Persons};
+
 use column::{Column, Values};
 use cursor::{Cursor, DEPTH_MAX};
 use plan::{Child, Plan};

@@ -4,7 +4,7 @@
 //! and the commit says how far it has read now; so of two runs that read the same batch one loses,
 //! looks again, and goes on behind it. Quarantine is another table and is committed first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use datafusion::arrow::datatypes::{DataType, Fields};
@@ -24,6 +24,7 @@ use crate::world::{Event, Failures, Step, StepResult, World};
 mod feed;
 mod folder;
 mod known;
+mod raw;
 mod stage;
 mod topic;
 
@@ -33,6 +34,14 @@ use stage::{Staged, Staging};
 
 /// A run that loses this many rounds in a row leaves the table to the others.
 const LOST_ROUNDS_MAX: u32 = 5;
+
+/// What to do about damaged files of a table that reads sources.
+pub fn way_out_of_damage(name: &TableName) -> String {
+    format!(
+        "restore it from a backup; or move the folders {}/{} and _lake/{name} away, and the next run reads the sources again, as far as they are still there",
+        name.layer, name.table
+    )
+}
 
 /// How to look at the sources.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +56,12 @@ pub struct Look {
 /// What a run that goes on keeps between two looks: for each table and topic a connection, for each
 /// table and folder what was told of it.
 #[derive(Debug, Default)]
-pub struct Feeds(HashMap<(TableName, String), Feed>, HashMap<(TableName, String), Watch>);
+pub struct Feeds(
+    HashMap<(TableName, String), Feed>,
+    HashMap<(TableName, String), Watch>,
+    /// Tables that were looked at closely.
+    BTreeSet<TableName>,
+);
 
 impl Feeds {
     /// Whether there is a topic of which no broker has said anything yet.
@@ -86,8 +100,15 @@ pub async fn ingest(
     if !feeds.keep_open(&contract.name) {
         // Both tables are there for SQL even before the first record.
         let opened = job.open().await;
-        let Some(version) = failures.hold(world, opened)? else { return Ok(None) };
-        total.version = Some(version);
+        let Some(table) = failures.hold(world, opened)? else { return Ok(None) };
+        total.version = Some(table.version());
+        if feeds.2.insert(contract.name.clone()) {
+            match look_closely(&table).await {
+                // New records come in all the same, and a run that goes on does not end by it.
+                Err(error) if look.following => world.remark(error.report()),
+                looked => drop(failures.hold(world, looked)?),
+            }
+        }
     }
     let mut is_whole = true;
     for source in &contract.sources {
@@ -181,23 +202,23 @@ impl<'a> Job<'a> {
     }
 
     /// Makes the table and quarantine where they are missing, and columns that the contract has
-    /// gained: models read them before the first record that has them. The table's version.
-    async fn open(&self) -> Result<u64> {
+    /// gained: models read them before the first record that has them.
+    async fn open(&self) -> Result<Table> {
         let mut table = self.world.lake.open_or_create(self.contract).await?;
         self.world.lake.open_or_create(&self.staging.quarantine).await?;
         if lacks_columns(table.schema()?.fields(), self.contract.schema().fields()) {
-            let metadata = self.evolve(&table, &[])?;
+            let metadata = self.evolve(&table, &[]).await?;
             let committed = table.commit(Commit { metadata, ..Commit::default() }).await?;
             if matches!(committed, (Outcome::Lost, _)) {
                 tracing::info!(table = %self.contract.name, "another run added the new columns");
             }
         }
-        Ok(table.version())
+        Ok(table)
     }
 
     /// The change that a batch's commit makes to the table's columns and properties.
-    fn evolve(&self, table: &Table, own: &[(String, String)]) -> Result<Option<Change>> {
-        evolve(self.world, table, self.contract, self.staging.pseudonyms.as_ref(), own)
+    async fn evolve(&self, table: &Table, own: &[(String, String)]) -> Result<Option<Change>> {
+        evolve(self.world, table, self.contract, self.staging.pseudonyms.as_ref(), own).await
     }
 
     /// The `txn` by which quarantine counts what the table counts as `app`.
@@ -243,7 +264,8 @@ impl<'a> Job<'a> {
                 files: staged.rejected,
                 txns: self.quarantine_txns(quarantine, &txns, is_ahead).await?,
                 info: info.clone(),
-                metadata: evolve(self.world, quarantine, &self.staging.quarantine, None, &noted)?,
+                metadata: evolve(self.world, quarantine, &self.staging.quarantine, None, &noted)
+                    .await?,
                 follows: true,
                 ..Commit::default()
             };
@@ -326,6 +348,19 @@ impl<'a> Job<'a> {
     }
 }
 
+/// A table may not hold any more what was written.
+///
+/// # Errors
+/// Files of the table are gone or damaged: nobody can read it.
+async fn look_closely(table: &Table) -> Result<()> {
+    let damage = table.damage().await?;
+    if damage.is_none() {
+        return Ok(());
+    }
+    let name = table.name();
+    Err(Error::data(format!("{name}: {damage}")).hint(way_out_of_damage(name)))
+}
+
 /// Whether a table has yet to get columns, or fields of them.
 fn lacks_columns(have: &Fields, wanted: &Fields) -> bool {
     wanted.iter().any(|wanted| match have.find(wanted.name()).map(|(_, have)| have.data_type()) {
@@ -357,13 +392,14 @@ pub(crate) fn rules(
 /// # Errors
 /// `Usage`: rows that the table holds do not fit the contract, with the places in the contract, or
 /// they hold pseudonyms under another key.
-pub(crate) fn evolve(
+pub(crate) async fn evolve(
     world: &World,
     table: &Table,
     contract: &Contract,
     pseudonyms: Option<&Pseudonyms>,
     own: &[(String, String)],
 ) -> Result<Option<Change>> {
+    table.refuse_rules_of_others(false)?;
     let mut own = own.to_vec();
     if let Some(pseudonyms) = pseudonyms {
         refuse_another_key(table, pseudonyms)?;
@@ -371,7 +407,10 @@ pub(crate) fn evolve(
     }
     match table.evolve(contract, &own)? {
         Evolution::None => Ok(None),
-        Evolution::Additive(change) => Ok(Some(change)),
+        Evolution::Additive(change) => {
+            raw::refuse_raw(world, table, contract).await?;
+            Ok(Some(change))
+        }
         Evolution::Breaking { differences, .. } => {
             let mistakes: Vec<Mistake> = differences
                 .into_iter()

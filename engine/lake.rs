@@ -12,7 +12,7 @@ use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
 use crate::folder::Place;
 use crate::settings::{Settings, without_user};
-use crate::table::{StoreOptions, Table, may_pass, open_store, storage_error};
+use crate::table::{Scratch, StoreOptions, Table, may_pass, open_store, storage_error};
 
 mod scratch;
 
@@ -191,6 +191,12 @@ impl Lake {
         made.map_err(|cause| {
             Error::io(format!("cannot make a scratch folder for {}", self.root), cause)
         })
+    }
+
+    /// [`Lake::scratch_folder`] for who may need one.
+    pub fn scratch(&self) -> Scratch {
+        let lake = self.clone();
+        Arc::new(move || lake.scratch_folder())
     }
 
     /// A new folder in this process's own, which is made at the first one.

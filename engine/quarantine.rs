@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::query::Limits;
-    use crate::table::{Commit, Evolution, StoreOptions};
+    use crate::table::{Commit, Evolution, Scratch, StoreOptions};
 
     fn rejected() -> Rejected {
         Rejected {
@@ -237,7 +237,8 @@ mod tests {
             Evolution::Additive(action) => Some(action),
             Evolution::Breaking { .. } => panic!("quarantine cannot be kept"),
         };
-        let mut writer = table.writer(contract).unwrap();
+        let scratch: Scratch = Arc::new(|| Ok(tempfile::tempdir().unwrap()));
+        let mut writer = table.writer(contract, &scratch).unwrap();
         writer.write(rows).await.unwrap();
         let files = writer.close().await.unwrap();
         table.commit(Commit { files, metadata, ..Commit::default() }).await.unwrap();

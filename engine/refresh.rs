@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Refresh};
 use crate::project::Project;
 use crate::query::Limits;
-use crate::table::{Commit, Evolution, Outcome, Table};
+use crate::table::{Commit, Damage, Evolution, Outcome, Table};
 use crate::world::{Event, Step, StepResult, World};
 
 mod compute;
@@ -114,6 +114,7 @@ async fn round(
         }
         return Ok(Some((0, StepResult::UpToDate, table)));
     }
+    table.refuse_rules_of_others(true)?;
     let staged = match compute(world, model, contract, &table, &inputs, pins, limits).await {
         Ok(staged) => staged,
         Err(error) => return Err(pins.name_damage(&inputs, error).await),
@@ -123,7 +124,7 @@ async fn round(
         && change.is_none()
         && held.content.as_deref() == Some(&content)
         && !held.is_foreign
-        && table.missing_files().await?.is_empty();
+        && table.damage().await?.is_none();
     let versions = versions(&inputs, pins);
     let mut info = Map::new();
     info.insert(CONTENT.to_owned(), json!(content));
@@ -176,27 +177,38 @@ impl Held {
 /// A table that is not due may still not hold what was computed.
 ///
 /// # Errors
-/// Files of the table are gone: nobody can read it.
+/// Files of the table are gone or damaged: nobody can read it.
 async fn look_closely(world: &World, table: &Table, held: &Held) -> Result<()> {
     let name = table.name();
-    let way_out =
-        format!("`lake run {} --select {name} --full-refresh` computes it anew", name.layer);
-    let missing = table.missing_files().await?;
-    if let Some(first) = missing.first() {
-        let more = match missing.len() {
-            1 => String::new(),
-            n => format!(" and {} more", n - 1),
-        };
-        return Err(Error::data(format!("{name}: the file {first}{more} of the table is gone"))
-            .hint(way_out));
+    let damage = table.damage().await?;
+    if !damage.is_none() {
+        let way_out = way_out_of_damage(name, &damage);
+        return Err(Error::data(format!("{name}: {damage}")).hint(way_out));
     }
     if held.is_foreign {
         world.remark(format!(
-            "{name}: another tool changed its rows since version {}, which lake wrote; {way_out}",
-            held.version
+            "{name}: another tool changed its rows since version {}, which lake wrote; {}",
+            held.version,
+            anew(name)
         ));
     }
     Ok(())
+}
+
+/// What to do about damaged files of a table that a model computes.
+pub fn way_out_of_damage(name: &TableName, damage: &Damage) -> String {
+    if damage.is_of_log() {
+        let place = format!("{}/{}", name.layer, name.table);
+        return format!(
+            "restore it from a backup, or move the folder {place} away: `lake run {}` makes the table anew",
+            name.layer
+        );
+    }
+    anew(name)
+}
+
+fn anew(name: &TableName) -> String {
+    format!("`lake run {} --select {name} --full-refresh` computes it anew", name.layer)
 }
 
 /// The `txn` that says which version of an input a table holds.

@@ -222,7 +222,8 @@ impl<'a> Replay<'a> {
             self.clear(&mut quarantine, &taken, number).await?;
             return Ok(Round::Finished);
         }
-        let metadata = evolve(self.world, &table, self.contract, self.pseudonyms.as_ref(), &[])?;
+        let metadata =
+            evolve(self.world, &table, self.contract, self.pseudonyms.as_ref(), &[]).await?;
         // Whole milliseconds: the statistics of files are no finer.
         let last_ms = entered.max(left).unwrap_or(0).div_euclid(1000);
         let number = self.world.clock.now_ms().max(last_ms + 1) * 1000;
@@ -286,7 +287,7 @@ impl<'a> Replay<'a> {
                 seen: vec![(self.app.clone(), left)],
                 info: info(&[("lake.replayed", json!(taken.len()))]),
                 // The files are written with the columns that quarantine has today.
-                metadata: evolve(self.world, quarantine, &self.quarantine, None, &[])?,
+                metadata: evolve(self.world, quarantine, &self.quarantine, None, &[]).await?,
                 ..Commit::default()
             };
             match quarantine.commit(commit).await? {
@@ -300,7 +301,7 @@ impl<'a> Replay<'a> {
 
     /// The files of quarantine that hold some of the records, and new ones with what else is there.
     async fn rest(&self, quarantine: &Table, taken: &Records) -> Result<(BTreeSet<String>, Files)> {
-        let mut writer = quarantine.writer(&self.quarantine)?;
+        let mut writer = quarantine.writer(&self.quarantine, &self.world.lake.scratch())?;
         match self.write_rest(quarantine, taken, &mut writer).await {
             Ok(remove) => Ok((remove, writer.close().await?)),
             Err(error) => {

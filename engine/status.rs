@@ -46,8 +46,8 @@ pub struct Row {
     pub age_s: Option<i64>,
     /// The table's version; `None` if nothing has made it yet.
     pub version: Option<i64>,
-    /// Whether its sources keep to the tolerances of its checks, as a sentence that begins with
-    /// `healthy` or `unhealthy`; `None` if no check has a tolerance.
+    /// Whether its files are whole, and its sources keep to the tolerances of its checks, as a
+    /// sentence that begins with `healthy` or `unhealthy`; `None` if they are and no check has one.
     pub health: Option<String>,
 }
 
@@ -302,16 +302,20 @@ impl Survey<'_> {
     }
 }
 
-/// Whether a table is healthy; the log is read only where somebody asked for it by a tolerance.
+/// Whether a table is healthy: its files are as the log has them, and its sources keep to the
+/// tolerances. The log is read only where somebody asked for that by a tolerance.
 async fn health_of(contract: &Contract, table: Option<&Table>) -> Result<Option<String>> {
     let is_judged = contract.checks.iter().any(|check| check.violation.at_most.is_some());
-    match table.filter(|_| is_judged && !contract.sources.is_empty()) {
-        None => Ok(None),
-        Some(table) => {
-            let infos = table.recent_infos(JUDGED_COMMITS, JUDGED_MS).await?;
-            Ok(health::health(contract, &infos))
-        }
+    let Some(table) = table else { return Ok(None) };
+    let damage = table.damage().await?;
+    if !damage.is_none() {
+        return Ok(Some(format!("unhealthy: {damage}")));
     }
+    if !is_judged || contract.sources.is_empty() {
+        return Ok(None);
+    }
+    let infos = table.recent_infos(JUDGED_COMMITS, JUDGED_MS).await?;
+    Ok(health::health(contract, &infos))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! read, rewriting commits carry a fence, log cleanup is off, and after any commit error the log is
 //! read before anything is decided.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,6 @@ use deltalake::logstore::get_actions;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use futures::TryStreamExt;
 use object_store::ObjectStore;
 use serde_json::{Map, Value};
 use url::Url;
@@ -25,21 +24,27 @@ use url::Url;
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Kind, Result};
 
+mod aside;
 mod calendar;
 mod commit;
+mod damage;
 mod evolution;
 mod fault;
 mod folders;
 mod history;
 mod provider;
 mod read;
+mod rules;
+mod split;
 mod staged;
 mod statistics;
 mod tip;
 mod versions;
 mod write;
+pub use aside::Scratch;
 pub use calendar::beyond_years;
 pub use commit::{Commit, Outcome};
+pub use damage::Damage;
 pub use evolution::{Difference, Evolution};
 use evolution::{kernel_schema, properties};
 pub(crate) use fault::{storage_error, translate};
@@ -58,7 +63,7 @@ pub const TOPIC_PROPERTY: &str = "lake.topic.";
 pub const KEY_PROPERTY: &str = "lake.privacy_key";
 
 /// A change of a table's columns or properties, as part of a commit.
-pub type Change = Box<Action>;
+pub type Change = Vec<Action>;
 
 /// Options of the object store, as delta-rs names them.
 pub type StoreOptions = HashMap<String, String>;
@@ -146,7 +151,10 @@ impl Table {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(50) * tries).await;
             } else if !may_pass(url, &error, &mut tries).await {
-                return Err(error);
+                return Err(match error.kind() {
+                    Kind::Data => damage::of_log(error, name, url, options).await,
+                    _ => error,
+                });
             }
         }
     }
@@ -239,25 +247,6 @@ impl Table {
             }
         }
         Ok(None)
-    }
-
-    /// The files of this version that are not in the store, by their paths below the table's folder.
-    ///
-    /// # Errors
-    /// The store cannot be listed.
-    pub async fn missing_files(&self) -> Result<Vec<String>> {
-        let mut named: BTreeSet<String> = self.files()?.into_iter().map(|file| file.path).collect();
-        if named.is_empty() {
-            return Ok(Vec::new());
-        }
-        let store = self.delta.object_store();
-        let mut listing = store.list(None);
-        while let Some(file) =
-            listing.try_next().await.map_err(|cause| self.failed("list", cause.into()))?
-        {
-            named.remove(file.location.as_ref());
-        }
-        Ok(named.into_iter().collect())
     }
 
     /// The commit info of `version`; `None` if the log no longer has it.

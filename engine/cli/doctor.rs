@@ -3,12 +3,14 @@
 use datafusion::arrow::array::StringArray;
 use engine::contract::{Contract, Source, SourceKind};
 use engine::error::{Error, Kind, Result};
-use engine::ingest::noted;
+use engine::ingest::{noted, way_out_of_damage};
 use engine::lake::Lake;
 use engine::offsets;
 use engine::project::Project;
+use engine::refresh::way_out_of_damage as way_out_of_model_damage;
 use engine::settings::Settings;
 use engine::status::{Held, held};
+use engine::table::Table;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -140,7 +142,10 @@ async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
     let mut found = Vec::new();
     for name in project.contracts.keys() {
         match lake.table(name).await {
-            Ok(Some(table)) => found.push(format!("{name} v{}", table.version())),
+            Ok(Some(table)) => match whole(&project, &table).await {
+                Ok(()) => found.push(format!("{name} v{}", table.version())),
+                Err(error) => report.add(&name.to_string(), Err(error)),
+            },
             Ok(None) => {}
             Err(error) => report.add(&name.to_string(), Err(error)),
         }
@@ -151,6 +156,18 @@ async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
         found.join(", ")
     };
     report.add("tables", Ok(text));
+}
+
+/// Whether a table's files are as its log has them.
+async fn whole(project: &Project, table: &Table) -> Result<()> {
+    let (name, damage) = (table.name(), table.damage().await?);
+    let is_read = project.contracts.get(name).is_some_and(|found| !found.sources.is_empty());
+    let way_out = match () {
+        () if damage.is_none() => return Ok(()),
+        () if is_read => way_out_of_damage(name),
+        () => way_out_of_model_damage(name, &damage),
+    };
+    Err(Error::data(damage.to_string()).hint(way_out))
 }
 
 /// Whether the brokers answer, and still hold what the tables have yet to read.

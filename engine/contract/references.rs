@@ -15,6 +15,7 @@ impl Reader<'_> {
     pub(super) fn references(&mut self, contract: &Contract) {
         let fields = contract.fields();
         self.sources(contract);
+        self.types_of_records(contract);
         for list in LISTS {
             self.list(contract, list, &fields);
         }
@@ -97,6 +98,22 @@ impl Reader<'_> {
                 ));
             }
             sources.push(source);
+        }
+    }
+
+    /// Records have no decimals and no bytes: JSON has neither.
+    fn types_of_records(&mut self, contract: &Contract) {
+        if contract.sources.is_empty() {
+            return;
+        }
+        for column in &contract.columns {
+            let Some((path, what)) = unreadable(&column.field) else { continue };
+            let message = format!("records cannot fill `{path}`: it is {what}");
+            self.mistakes.push(self.text.mistake(
+                message,
+                Some(column.span.clone()),
+                "a table that has a source takes BOOLEAN, INT, BIGINT, DOUBLE, STRING, VARCHAR(n), JSON, TIMESTAMP, DATE and STRUCT<…>; keep it as a STRING, or an amount as a BIGINT of its smallest unit, and let a model cast it",
+            ));
         }
     }
 
@@ -305,5 +322,20 @@ impl Reader<'_> {
                 ));
             }
         }
+    }
+}
+
+/// The first field of a type that no record fills, with its path, and its type.
+fn unreadable(field: &TypedField) -> Option<(String, String)> {
+    match &field.data_type {
+        Type::Binary => Some((field.name.clone(), "BINARY".to_owned())),
+        Type::Decimal(precision, scale) => {
+            Some((field.name.clone(), format!("DECIMAL({precision}, {scale})")))
+        }
+        Type::Struct(inner) => inner
+            .iter()
+            .find_map(unreadable)
+            .map(|(path, what)| (format!("{}.{path}", field.name), what)),
+        _ => None,
     }
 }

@@ -362,6 +362,23 @@ fn what_is_said_of_records_needs_a_source() {
 }
 
 #[test]
+fn records_fill_no_bytes_and_no_decimals() {
+    let of = |column: &str, behind: &str| {
+        format!("CREATE TABLE bronze.clicks (id STRING, {column}){behind}")
+    };
+    let source = " TBLPROPERTIES ('lake.source' = 'folder:clicks')";
+    for (column, part, place) in [
+        ("b BINARY", "cannot fill `b`: it is BINARY", "b"),
+        ("d DECIMAL(10, 2)", "cannot fill `d`: it is DECIMAL(10, 2)", "d"),
+        ("s STRUCT<x INT, y STRUCT<d DECIMAL(10, 2)>>", "cannot fill `s.y.d`", "s"),
+    ] {
+        is_one_mistake(&of(column, source), part, place);
+        assert_eq!(mistakes_in(&of(column, "").replace("bronze.clicks", "gold.sums")), []);
+    }
+    assert_eq!(mistakes_in(&of("s STRUCT<x INT, y DOUBLE>", source)), []);
+}
+
+#[test]
 fn each_folder_is_named_once() {
     let from = |sources: &str| {
         format!(

@@ -2,16 +2,20 @@
 //! taken out.
 //!
 //! The promise: no value of a field that is called like a personal column stays. JSON text inside
-//! strings is looked into as well. What cannot be looked into is emptied, not kept: what nests too
-//! deep, and text that looks like JSON, is none, and names a person. Work and memory grow with the
-//! length of the value, whatever its shape.
+//! strings is looked into as well, and so are names and values side by side ([`pairs`]). What
+//! cannot be looked into is emptied, not kept: what nests too deep, and text that looks like JSON,
+//! is none, and names a person. Work and memory grow with the length of the value, whatever its
+//! shape.
 
 use super::Reject;
 use super::cursor::{Cursor, DEPTH_MAX};
 use crate::contract::{Contract, KEY};
 
+mod pairs;
 #[cfg(test)]
 mod tests;
+
+use pairs::{Members, is_label};
 
 /// Copies of strings that are held at a time, beside twice the length of the value: strings in
 /// strings of small values are looked into as deep as they may nest.
@@ -33,6 +37,15 @@ pub(crate) enum Cleaned {
     Changed(Vec<u8>),
     /// It cannot be looked into, and nothing of it may stay.
     Emptied,
+}
+
+/// What a field's name says.
+enum Key {
+    /// It names a person.
+    Personal,
+    /// It may hold the name of something.
+    Label,
+    Other,
 }
 
 /// How much deeper to look.
@@ -81,10 +94,12 @@ impl Persons {
         self.json(json, room).unwrap_or(Cleaned::Emptied)
     }
 
-    /// Whether a text must be looked into.
+    /// Whether a text must be looked into; one that was not escaped has no quotes.
     #[inline]
-    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
-        !self.is_empty() && memchr::memchr3(b'{', b'[', b'"', text).is_some()
+    pub(super) fn may_be_in(&self, text: &[u8], was_escaped: bool) -> bool {
+        !self.is_empty()
+            && (memchr::memchr3(b'{', b'[', b'=', text).is_some()
+                || (was_escaped && memchr::memchr(b'"', text).is_some()))
     }
 
     /// A text that may be JSON, without the fields that name a person.
@@ -119,7 +134,13 @@ impl Persons {
             }
         }
         let may_hold_json = text.contains(['{', '[', '"']);
-        if may_hold_json && self.stand_in(text) { Cleaned::Emptied } else { Cleaned::Same }
+        if may_hold_json && self.stand_in(text) || self.is_tagged(text) {
+            return Cleaned::Emptied;
+        }
+        match self.without_pairs(text) {
+            Some(text) => Cleaned::Changed(text.into_bytes()),
+            None => Cleaned::Same,
+        }
     }
 
     /// Copies the value at the cursor to `out` without the fields that name a person, and says
@@ -168,17 +189,28 @@ impl Persons {
             return Ok(false);
         }
         let begin = out.len();
+        let mut members = Members::default();
         loop {
             let before = out.len();
             if before > begin {
                 out.push(b',');
             }
-            let is_personal = close == b'}' && self.key(cursor, out)?;
+            let start = out.len();
+            let key = if close == b'}' { self.key(cursor, out)? } else { Key::Other };
             cursor.whitespace();
+            let (value, value_out) = (cursor.at, out.len());
             changed |= self.value(cursor, room, out)?;
-            if is_personal {
-                out.truncate(before);
-                changed = true;
+            let value = &cursor.bytes[value..cursor.at];
+            match key {
+                Key::Personal => {
+                    out.truncate(before);
+                    changed = true;
+                }
+                Key::Label => members.member(self, true, value, start..out.len()),
+                Key::Other if close == b'}' => {
+                    members.member(self, false, value, start..out.len());
+                }
+                Key::Other => changed |= members.element(self, value, value_out, out),
             }
             cursor.whitespace();
             match cursor.peek() {
@@ -188,23 +220,32 @@ impl Persons {
             }
         }
         cursor.at += 1;
+        changed |= match close {
+            b'}' => members.end_object(begin, out),
+            _ => members.end_list(out),
+        };
         out.push(close);
         Ok(changed)
     }
 
-    /// Copies a field's name, and says whether it names a person.
-    fn key(&self, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Reject> {
+    /// Copies a field's name, and says what it is.
+    fn key(&self, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Key, Reject> {
         cursor.whitespace();
         if cursor.peek() != Some(b'"') {
             return Err(cursor.unexpected("expected a field's name"));
         }
         let (start, mut scratch) = (cursor.at, Vec::new());
         let name = cursor.string(&mut scratch)?;
-        let is_personal = self.names(&String::from_utf8_lossy(name.bytes(&scratch)));
+        let name = String::from_utf8_lossy(name.bytes(&scratch));
+        let key = match () {
+            () if self.names(&name) => Key::Personal,
+            () if is_label(&name) => Key::Label,
+            () => Key::Other,
+        };
         out.extend_from_slice(&cursor.bytes[start..cursor.at]);
         out.push(b':');
         cursor.expect(b':')?;
-        Ok(is_personal)
+        Ok(key)
     }
 
     fn string(

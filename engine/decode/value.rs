@@ -37,7 +37,9 @@ pub(super) fn push_string(
             leaf.column.push_text(row, pseudonyms.of(domain, bytes).as_bytes());
         }
         // A text that is JSON is looked into like a JSON column.
-        _ if persons.may_be_in(bytes) => push_cleaned(leaf, row, bytes, persons),
+        _ if persons.may_be_in(bytes, matches!(text, Text::Unescaped)) => {
+            push_cleaned(leaf, row, bytes, persons)
+        }
         _ => leaf.column.push_text(row, bytes),
     }
     Ok(())

@@ -105,7 +105,7 @@ impl FolderJob<'_> {
         let (world, contract) = (self.job.world, self.job.contract);
         let source = self.folder.source.to_string();
         let mut table = world.lake.open_or_create(contract).await?;
-        let mut metadata = self.job.evolve(&table, &[])?;
+        let mut metadata = self.job.evolve(&table, &[]).await?;
         let own = world.lake.own_store()?;
         let mut log = Log::open(own, &contract.name.to_string(), &source).await?;
         let committed = table.txn(&source).await?.unwrap_or(-1);

@@ -86,12 +86,13 @@ impl Staging {
 
     fn worker(&self, table: &Table, quarantine: &Table, now_us: i64) -> Result<Worker> {
         let (checks, pseudonyms) = (self.checks.clone(), self.pseudonyms.clone());
+        let scratch = self.world.lake.scratch();
         Ok(Worker {
             world: self.world.clone(),
             contract: self.contract.clone(),
             intake: Intake::new(&self.contract, checks, pseudonyms, now_us)?,
-            rows: table.writer(&self.contract)?,
-            rejected: quarantine.writer(&self.quarantine)?,
+            rows: table.writer(&self.contract, &scratch)?,
+            rejected: quarantine.writer(&self.quarantine, &scratch)?,
             quarantine: self.quarantine.clone(),
             now_us,
             staged: Staged::default(),

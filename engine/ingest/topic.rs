@@ -137,7 +137,7 @@ impl TopicJob<'_> {
             ));
         }
         let property = (property(self.source), standing.start.lineage.property());
-        let mut metadata = job.evolve(&table, &[property])?;
+        let mut metadata = job.evolve(&table, &[property]).await?;
         let mut next = standing.start.offsets.clone();
         let mut lost = standing.start.lost.as_slice();
         let lineage = &standing.start.lineage;

@@ -61,7 +61,7 @@ pub(super) async fn compute(
             contract: contract.clone(),
             checks: checks.clone(),
             stream,
-            writer: table.writer(contract)?,
+            writer: table.writer(contract, &world.lake.scratch())?,
         };
         workers.spawn(worker.work());
     }

@@ -47,7 +47,7 @@ pub(super) async fn look(
         frontier: Frontier { contract, table, quarantine },
         intake: Intake::new(contract, checks, replay.pseudonyms.clone(), number)?,
         number,
-        writer: table.writer(contract)?,
+        writer: table.writer(contract, &replay.world.lake.scratch())?,
         day: (contract.partition_by == ["_ingest_date"]).then(|| day_of(number)),
         n_bytes: 0,
         found: Found::default(),

@@ -15,7 +15,8 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use rand::Rng;
 use serde_json::{Map, Value, json};
 
-use super::{Files, Table, translate};
+use super::write::delete;
+use super::{Change, Files, Table, translate};
 use crate::error::{Error, Result};
 
 /// Every rewriting commit carries this `txn`, so that of two rewriters one loses: delta-rs by
@@ -45,7 +46,7 @@ pub struct Commit {
     /// What the commit info says besides.
     pub info: Map<String, Value>,
     /// A change of columns or properties.
-    pub metadata: Option<Box<Action>>,
+    pub metadata: Option<Change>,
     /// Whether it is one of many that add rows whose files the handle is not asked for: then those
     /// are not looked up again.
     pub follows: bool,
@@ -100,6 +101,7 @@ impl Table {
         if appends {
             return self.append(commit, &id).await;
         }
+        self.refuse_or_discard(&commit).await?;
         let base = self.version();
         let fence = self.txn(FENCE).await?.unwrap_or(0) + 1;
         let (mut attempt, mut may_arrive) = (0, false);
@@ -138,8 +140,21 @@ impl Table {
                 return Err(error);
             }
             *self = fresh;
+            if !may_arrive {
+                self.refuse_or_discard(&commit).await?;
+            }
             tokio::time::sleep(back_off(attempt)).await;
         }
+    }
+
+    /// Refuses to break rules that others gave the table while the commit was made.
+    pub(super) async fn refuse_or_discard(&self, commit: &Commit) -> Result<()> {
+        let refused = self.refuse_rules_of_others(commit.rewrites());
+        if refused.is_err() {
+            delete(self.delta.object_store().as_ref(), &self.name.to_string(), &commit.files.adds)
+                .await;
+        }
+        refused
     }
 
     /// Whether a write that failed may yet be carried out: its answer was lost, or is late. Then the
@@ -163,7 +178,7 @@ impl Table {
     ) -> Result<u64, DeltaTableError> {
         let mut actions: Vec<Action> = Vec::new();
         if let Some(metadata) = &commit.metadata {
-            actions.push((**metadata).clone());
+            actions.extend(metadata.iter().cloned());
         }
         if commit.rewrites() {
             let files = self.delta.snapshot()?.log_data().into_iter();

@@ -6,9 +6,20 @@ use std::collections::{BTreeMap, HashMap};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{Action, MetadataExt, StructField, StructType, new_metadata};
 
+use serde_json::json;
+
 use super::{Change, KEY_PROPERTY, TOPIC_PROPERTY, Table};
 use crate::contract::{Contract, Personal};
 use crate::error::{Error, Result};
+
+/// The property of a table that lists which of Delta's properties its contract set: who else set
+/// some keeps them.
+const DELTA_PROPERTIES: &str = "lake.delta_properties";
+/// The property for which a table needs a later protocol, and the version of that.
+const CHANGE_FEED: &str = "delta.enableChangeDataFeed";
+const WRITER_OF_CHANGE_FEED: i32 = 4;
+/// From this version on a protocol lists its features by their names.
+const WRITER_OF_FEATURES: i32 = 7;
 
 /// How a table differs from its contract.
 #[derive(Debug)]
@@ -45,21 +56,15 @@ impl Table {
         let state = self.state()?;
         let wanted = kernel_schema(contract)?;
         let have = state.schema();
-        let mut wanted_properties = properties(contract);
-        // What earlier commits noted of their sources and of the key stays.
-        let noted = state.metadata().configuration().iter();
-        let noted =
-            noted.filter(|(key, _)| key.starts_with(TOPIC_PROPERTY) || *key == KEY_PROPERTY);
-        wanted_properties.extend(noted.map(|(key, value)| (key.clone(), value.clone())));
-        wanted_properties.extend(own.iter().cloned());
         let configuration = state.metadata().configuration();
-        let same_properties = wanted_properties.iter().all(|(key, value)| configuration.get(key) == Some(value))
-                // A check that went must not look as if it still held.
-                && configuration.keys().all(|key| {
-                    !key.starts_with("lake.") || wanted_properties.contains_key(key)
-                });
+        let wanted_properties = evolved(configuration, contract, own);
+        let protocol = self.protocol_for(&wanted_properties)?;
         let partitions = state.metadata().partition_columns();
-        if *have == wanted && same_properties && *partitions == contract.partition_by {
+        if *have == wanted
+            && same_properties(configuration, &wanted_properties)
+            && protocol.is_none()
+            && *partitions == contract.partition_by
+        {
             return Ok(Evolution::None);
         }
         let mut differences = Vec::new();
@@ -77,7 +82,7 @@ impl Table {
             .and_then(|metadata| metadata.with_name(self.name.to_string()))
             .and_then(|metadata| metadata.with_description(contract.about.clone()));
         let metadata = described.map_err(|cause| self.failed("describe", cause.into()))?;
-        let change = Box::new(Action::Metadata(metadata));
+        let change: Change = protocol.into_iter().chain([Action::Metadata(metadata)]).collect();
         let is_empty = state.log_data().num_files() == 0 && self.tip.n_files == 0;
         Ok(if differences.is_empty() || is_empty {
             Evolution::Additive(change)
@@ -85,6 +90,80 @@ impl Table {
             Evolution::Breaking { change, differences }
         })
     }
+}
+
+impl Table {
+    /// The protocol that a table must get for its properties, if it is a later one.
+    ///
+    /// # Errors
+    /// `Data`: the table has features by their names, and the one that is asked for is not among
+    /// them.
+    fn protocol_for(&self, wanted: &HashMap<String, String>) -> Result<Option<Action>> {
+        let protocol = self.state()?.protocol();
+        if wanted.get(CHANGE_FEED).is_none_or(|value| value != "true") {
+            return Ok(None);
+        }
+        let version = protocol.min_writer_version();
+        if version >= WRITER_OF_FEATURES {
+            let mut features = protocol.writer_features().unwrap_or_default().iter();
+            let is_there = features.any(|feature| {
+                serde_json::to_value(feature).is_ok_and(|name| name == "changeDataFeed")
+            });
+            return if is_there {
+                Ok(None)
+            } else {
+                Err(Error::data(format!(
+                    "{}: the contract sets {CHANGE_FEED}, and the table, which another tool upgraded, has not that feature",
+                    self.name
+                ))
+                .hint(format!("nothing was written; set {CHANGE_FEED} with that tool, too")))
+            };
+        }
+        if version >= WRITER_OF_CHANGE_FEED {
+            return Ok(None);
+        }
+        let raised = json!({"protocol": {
+            "minReaderVersion": protocol.min_reader_version(),
+            "minWriterVersion": WRITER_OF_CHANGE_FEED,
+        }});
+        let raised = serde_json::from_value(raised);
+        raised.map(Some).map_err(|cause| Error::internal("no protocol").caused_by(cause))
+    }
+}
+
+/// The properties that a table gets. What others set stays, unless the contract says otherwise.
+fn evolved(
+    have: &HashMap<String, String>,
+    contract: &Contract,
+    own: &[(String, String)],
+) -> HashMap<String, String> {
+    let was_ours: Vec<&str> =
+        have.get(DELTA_PROPERTIES).map_or("", String::as_str).split(',').collect();
+    let stays = |key: &str| {
+        if key.starts_with("lake.") {
+            // What earlier commits noted of their sources and of the key.
+            key.starts_with(TOPIC_PROPERTY) || key == KEY_PROPERTY
+        } else {
+            !was_ours.contains(&key)
+        }
+    };
+    let mut wanted: HashMap<String, String> = have
+        .iter()
+        .filter(|(key, _)| stays(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    wanted.extend(own_properties(contract));
+    wanted.extend(own.iter().cloned());
+    with_defaults(wanted)
+}
+
+/// Whether a table has all properties, and no other. A table of before [`DELTA_PROPERTIES`] was
+/// noted gets it when something else changes.
+fn same_properties(have: &HashMap<String, String>, wanted: &HashMap<String, String>) -> bool {
+    let is_noted = have.contains_key(DELTA_PROPERTIES);
+    let counts = |(key, _): &(&String, &String)| is_noted || *key != DELTA_PROPERTIES;
+    have.len() == wanted.iter().filter(counts).count()
+        && wanted.iter().filter(counts).all(|(key, value)| have.get(key) == Some(value))
 }
 
 /// Columns that went, changed their type, or must have a value that rows do not have.
@@ -192,8 +271,18 @@ fn commented(field: &StructField, path: &str, contract: &Contract) -> StructFiel
     }
 }
 
-/// The properties of the Delta table: those of the contract, and its checks for people to see.
+/// The properties of a new Delta table.
 pub(super) fn properties(contract: &Contract) -> HashMap<String, String> {
+    with_defaults(own_properties(contract))
+}
+
+fn with_defaults(mut properties: HashMap<String, String>) -> HashMap<String, String> {
+    properties.entry("delta.checkpointInterval".to_owned()).or_insert_with(|| "10".to_owned());
+    properties
+}
+
+/// Properties that a contract gives a table: its own, and its checks for people to see.
+fn own_properties(contract: &Contract) -> HashMap<String, String> {
     let mut properties: HashMap<String, String> = contract
         .properties
         .iter()
@@ -203,6 +292,11 @@ pub(super) fn properties(contract: &Contract) -> HashMap<String, String> {
     for check in &contract.checks {
         properties.insert(format!("lake.check.{}", check.name), check.expression.clone());
     }
-    properties.entry("delta.checkpointInterval".to_owned()).or_insert_with(|| "10".to_owned());
+    // Sorted, as properties are: else each run would see a change.
+    let delta = contract.properties.keys().filter(|key| !key.starts_with("lake."));
+    let delta = delta.map(String::as_str).collect::<Vec<_>>().join(",");
+    if !delta.is_empty() {
+        properties.insert(DELTA_PROPERTIES.to_owned(), delta);
+    }
     properties
 }

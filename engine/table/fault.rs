@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 /// An error of any library, as it comes.
 type Cause = Box<dyn StdError + Send + Sync>;
 
-const LOG_IS_DAMAGED: &str = "the table's log is not whole: restore the table's folder from a backup; if a model computes the table, move its folder away, and the next run makes it anew";
+pub(super) const LOG_IS_DAMAGED: &str = "the table's log is not whole: restore the table's folder from a backup; if a model computes the table, move its folder away, and the next run makes it anew";
 const SOME_FILE: &str = "a file is damaged";
 
 /// What is at the bottom of a chain of causes.
@@ -48,9 +48,26 @@ pub(crate) fn translate(what: impl fmt::Display, cause: DeltaTableError) -> Erro
             | InvalidStatsJson { .. }
             | Parquet { .. }
     );
+    if let Some(feature) = unsupported(&cause) {
+        return Error::data(format!("{what}: {feature}")).hint(
+            "another tool asked for a feature of Delta that lake does not read: take it away with that tool (`ALTER TABLE … DROP FEATURE …`), or move the table's folder away: lake makes the table anew",
+        );
+    }
     let error = storage_error(&what, cause.into());
     let error = error.unwrap_or_else(|cause| Error::data(what.to_string()).caused_by(cause));
     if is_of_log && error.kind() == Kind::Data { error.hint(LOG_IS_DAMAGED) } else { error }
+}
+
+/// What the kernel says of a table that has more than it can read.
+fn unsupported(cause: &(dyn StdError + 'static)) -> Option<String> {
+    fn of(error: &KernelError) -> Option<String> {
+        match error {
+            KernelError::Backtraced { source, .. } => of(source),
+            KernelError::Unsupported(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+    chain(cause).filter_map(|error| error.downcast_ref::<KernelError>()).find_map(of)
 }
 
 /// An error in whose chain of causes something of storage is; else the cause again.

@@ -159,6 +159,7 @@ impl Table {
                 return Ok((Outcome::Lost, Some(commit.files)));
             }
         }
+        self.refuse_or_discard(&commit).await?;
         let (mut attempt, mut overtaken, mut may_arrive) = (0, 0, false);
         loop {
             let version = self.version() + 1;
@@ -185,6 +186,7 @@ impl Table {
                     overtaken += 1;
                     self.follow().await?;
                     let now = (self.progress(&commit).await?, self.shape()?);
+                    self.refuse_or_discard(&commit).await?;
                     let is_free = now == before && self.is_simple()?;
                     if !is_free || overtaken == OVERTAKEN_MAX {
                         return Ok((Outcome::Lost, Some(commit.files)));

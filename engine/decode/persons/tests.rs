@@ -57,7 +57,13 @@ fn what_names_nobody_stays_byte_for_byte() {
         r#"{ "a" : [ 1.50 , 1e400, "x\u00e9\/", null ] , "b":{}, "n":[] }"#,
         r#"[{"sku":"s","note":"{\"sku\": 1}"}]"#,
         r#""a [draft] of {something}: \"quoted\" = 1""#,
-        r#""https://example.com/?user_id=5""#,
+        r#""https://example.com/?user=5&order_id=7#a=b""#,
+        r#"[{"key":"page","value":"x"},{"name":"order_id","stringValue":"7"}]"#,
+        r#"[["page","x"],["page","user_id","sort"],["order_id","eq","7"]]"#,
+        r#"{"event":"sorted","by":"user_id","page":"/","n":3}"#,
+        r#"{"name":"user_id","required":true,"default":null}"#,
+        r#""at 10:00:00 theme=dark; userless=1, note: none""#,
+        r#""<user-agent name=\"x\">""#,
         r#""please give your user id""#,
         r#""[draft] the user id is missing""#,
         r#"{"k":"[1, 2","l":"{broken: 1"}"#,
@@ -134,11 +140,80 @@ fn work_grows_with_the_length_and_not_with_its_square() {
     let quotes = format!("\"{}\"", "\\\"".repeat(500_000));
     let names = format!("{{\"{}\":1}}", "user.".repeat(200_000));
     let words = Value::from(format!("{{{}", "user ".repeat(200_000))).to_string();
+    let text = |part: &str| Value::from(part.repeat(1_000_000 / part.len())).to_string();
+    let signs =
+        ["=", "user id:", "%3D", "user_id= ", "<user", "%25", "user_id= a", "name='"].map(text);
+    let list = format!("[{}1]", "\"user_id\",".repeat(50_000));
     let plain = wrapped(&format!("[\"{}\"]", "x".repeat(1_000_000)), 10);
     // Some milliseconds each; with the square of its length each would take minutes.
-    for json in [&many, &in_string, &escapes, &quotes, &names, &words, &plain] {
+    let texts = signs.iter().chain([&list]);
+    for json in
+        [&many, &in_string, &escapes, &quotes, &names, &words, &plain].into_iter().chain(texts)
+    {
         assert!(json.len() > 200_000, "{}", json.len());
         assert!(cleaned(json).len() <= 2 * json.len());
+    }
+}
+
+#[test]
+fn a_name_and_a_value_side_by_side_are_a_field() {
+    for (json, expected) in [
+        (r#"{"key":"user_id","value":"RAW"}"#, r#"{"key":"user_id"}"#),
+        (r#"{"value":"RAW","key":"userId","ok":true}"#, r#"{"key":"userId","ok":true}"#),
+        (r#"{"k":"user_id","v":12}"#, r#"{"k":"user_id"}"#),
+        (r#"{"which":"user_id","is":{"raw":["RAW"]}}"#, r#"{"which":"user_id"}"#),
+        (
+            r#"[{"name":"E-Mail","stringValue":"RAW","intValue":null},{"name":"page","stringValue":"x"}]"#,
+            r#"[{"name":"E-Mail","intValue":null},{"name":"page","stringValue":"x"}]"#,
+        ),
+        (
+            r#"{"identity_type":"user_id","identity":"RAW","at":5}"#,
+            r#"{"identity_type":"user_id"}"#,
+        ),
+        (r#"["user_id","RAW"]"#, r#"["user_id",null]"#),
+        (
+            r#"[["page","x"],["context.user_id",["RAW"]]]"#,
+            r#"[["page","x"],["context.user_id",null]]"#,
+        ),
+        (r#"["page","x","user_id","RAW"]"#, r#"["page","x","user_id",null]"#),
+        (r#"["user_id","eq","RAW"]"#, r#"["user_id",null,null]"#),
+        (r#"["user_id","email"]"#, r#"["user_id","email"]"#),
+        (r#""{\"key\":\"user_id\",\"value\":\"RAW\"}""#, r#""{\"key\":\"user_id\"}""#),
+    ] {
+        assert_eq!(cleaned(json), expected, "{json}");
+    }
+}
+
+#[test]
+fn a_name_and_a_value_in_a_text_are_a_field() {
+    for (text, expected) in [
+        ("https://e.com/?user_id=RAW&p=1#x", "https://e.com/?user_id=&p=1#x"),
+        ("/a?p=1&userId=RAW", "/a?p=1&userId="),
+        ("/a?user%5Fid=RAW&p=1", "/a?user%5Fid=&p=1"),
+        ("/in?next=%2Fa%3Fuser_id%3DRAW%26p%3D1&q=2", "/in?next=%2Fa%3Fuser_id%3D%26p%3D1&q=2"),
+        ("/in?next=%252Fa%253Fuser_id%253DRAW&q=2", "/in?next=%252Fa%253Fuser_id%253D&q=2"),
+        ("theme=dark; user_id=RAW|7; lang=fr", "theme=dark; user_id=; lang=fr"),
+        ("user_id=RAW&user+id=RAW&page=2", "user_id=&user+id=&page=2"),
+        ("level=warn user_id=RAW RAW page=2", "level=warn user_id= page=2"),
+        ("no such user id: RAW, page: 2", "no such user id:, page: 2"),
+        ("X-User: a\nUser-Id: RAW\nX-Page: 2", "X-User: a\nUser-Id:\nX-Page: 2"),
+        ("email='RAW, RAW' page=2", "email= page=2"),
+        ("user_id=(RAW, RAW) page=2", "user_id="),
+        ("user_id=é RAW", "user_id="),
+    ] {
+        let found = persons().clean_text(text);
+        assert_eq!(found, Cleaned::Changed(expected.as_bytes().to_vec()), "{text}");
+        let json = json!({ "k": 1, "z": text }).to_string();
+        assert_eq!(cleaned(&json), json!({ "k": 1, "z": expected }).to_string(), "{text}");
+    }
+    for text in [
+        "/a?user[id]=RAW;p=1",
+        "<user_id>RAW</user_id>",
+        "<a><User-Id kind='x'>RAW</User-Id></a>",
+        "<field name='user_id'>RAW</field>",
+        "--x\r\nContent-Disposition: form-data; name=\"user_id\"\r\n\r\nRAW\r\n--x--",
+    ] {
+        assert_eq!(persons().clean_text(text), Cleaned::Emptied, "{text}");
     }
 }
 
