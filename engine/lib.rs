@@ -10,6 +10,7 @@ pub mod guard;
 pub mod mistake;
 pub mod printable;
 pub mod settings;
+pub mod syntax;
 // decide: pure, no input or output
 pub mod batchlog;
 pub mod chunk;

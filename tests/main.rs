@@ -33,6 +33,7 @@ mod mistakes;
 mod models;
 mod msk;
 mod names;
+mod nesting;
 mod parquet_files;
 mod persons;
 mod printing;

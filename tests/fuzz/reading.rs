@@ -125,6 +125,8 @@ impl Desk {
         // An empty file is never listed.
         for end in ends.iter().copied().filter(|end| *end > 0) {
             let seen = bytes.slice(..end);
+            // What could not be read at one look is looked at again where it has grown.
+            reading.fault = None;
             let batch = Batch { number: 0, ranges: vec![range(name, start, &seen)] };
             self.batch(name, seen, &batch, text, &mut reading)?;
             start = end;
