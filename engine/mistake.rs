@@ -148,6 +148,19 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_mistakes_the_first_are_shown_and_all_are_counted() {
+        let mistakes: Vec<Mistake> =
+            (0..300).map(|n| Mistake::new("sql/a.sql", format!("mistake {n}."))).collect();
+        let report = to_error(&mistakes, &Files::new()).report();
+        for part in ["300 mistakes", "mistake 0.", "mistake 199.", "and 100 more"] {
+            assert!(report.contains(part), "{part} is missing");
+        }
+        assert!(!report.contains("mistake 200."));
+        let report = to_error(&mistakes[..2], &Files::new()).report();
+        assert!(report.contains("mistake 1.") && !report.contains("more"), "{report}");
+    }
+
+    #[test]
     fn a_word_is_found_whole() {
         assert_eq!(find_word("xtow tow", "tow"), Some(5..8));
         assert_eq!(find_word("towel", "tow"), None);

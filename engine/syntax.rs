@@ -23,7 +23,7 @@ const TOKENS_MAX: usize = 200_000;
 /// those in expressions.
 const BRACKETS_MAX: usize = 64;
 /// Operators on whole queries and tables. Each works on the result of the one before.
-const SETS_MAX: usize = 2000;
+const SETS_MAX: usize = 1000;
 const SETS: &[Keyword] = &[
     Keyword::UNION,
     Keyword::EXCEPT,
@@ -69,7 +69,9 @@ pub fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, ParserError> {
         if let Token::Word(word) = &token.token {
             n_sets += usize::from(SETS.contains(&word.keyword));
             if n_sets > SETS_MAX {
-                let message = format!("more than {SETS_MAX} of {} in one text", word.value);
+                let message = format!(
+                    "more than {SETS_MAX} UNION, EXCEPT, INTERSECT and PIVOT in one text: store some of it in a table of its own"
+                );
                 return Err(error_at(&message, token.span.start));
             }
         }

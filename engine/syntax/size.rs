@@ -14,9 +14,9 @@ use super::error_at;
 const TERMS_MAX: usize = 2000;
 /// SELECTs and tables that are read. What a WITH names is planned anew wherever it is read, so that
 /// names which read each other twice double at each step.
-const PARTS_MAX: usize = 2000;
+const PARTS_MAX: usize = 1000;
 /// Tables of one FROM. Time goes by their square.
-const TABLES_MAX: usize = 200;
+const TABLES_MAX: usize = 100;
 /// Queries within expressions within queries, and a WITH within a WITH. Time doubles at each.
 const DEPTH_MAX: usize = 12;
 

@@ -194,12 +194,13 @@ impl Reading {
                 let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n');
                 let mut position = *first;
                 for line in lines {
+                    // The position of a blank line is nobody's.
                     if !line.trim_ascii().is_empty() {
                         self.record(position, line, limit, text)?;
+                        self.run(position, position + 1);
                     }
                     position += 1;
                 }
-                self.run(*first, position);
             }
             Body::Records { bytes, records } => {
                 for record in records {
