@@ -10,6 +10,7 @@ pub mod guard;
 pub mod mistake;
 pub mod printable;
 pub mod settings;
+pub mod syntax;
 pub mod years;
 pub mod zone;
 // decide: pure, no input or output

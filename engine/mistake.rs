@@ -7,6 +7,9 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use crate::error::Error;
 
+/// Mistakes that are shown at once. Whoever has more has made one of them many times.
+const SHOWN_MAX: usize = 200;
+
 /// The text of every file of a project, by its path below the project's folder.
 pub type Files = BTreeMap<String, String>;
 
@@ -73,8 +76,12 @@ impl Mistake {
 
 /// All mistakes as one error for the command line.
 pub fn to_error(mistakes: &[Mistake], files: &Files) -> Error {
-    let shown: Vec<String> = mistakes.iter().map(|mistake| mistake.render(files)).collect();
+    let first = mistakes.iter().take(SHOWN_MAX);
+    let mut shown: Vec<String> = first.map(|mistake| mistake.render(files)).collect();
     let n = mistakes.len();
+    if n > SHOWN_MAX {
+        shown.push(format!("and {} more, which are not shown", n - SHOWN_MAX));
+    }
     let plural = if n == 1 { "mistake" } else { "mistakes" };
     Error::usage(format!("{n} {plural} in the project\n\n{}\n", shown.join("\n\n")))
 }
@@ -138,6 +145,19 @@ mod tests {
         for part in ["sql/a.sql:2:3", "no column `tow`", "^^^", "did you mean `two`?"] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }
+    }
+
+    #[test]
+    fn of_very_many_mistakes_the_first_are_shown_and_all_are_counted() {
+        let mistakes: Vec<Mistake> =
+            (0..300).map(|n| Mistake::new("sql/a.sql", format!("mistake {n}."))).collect();
+        let report = to_error(&mistakes, &Files::new()).report();
+        for part in ["300 mistakes", "mistake 0.", "mistake 199.", "and 100 more"] {
+            assert!(report.contains(part), "{part} is missing");
+        }
+        assert!(!report.contains("mistake 200."));
+        let report = to_error(&mistakes[..2], &Files::new()).report();
+        assert!(report.contains("mistake 1.") && !report.contains("more"), "{report}");
     }
 
     #[test]

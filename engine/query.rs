@@ -43,6 +43,7 @@ mod micros;
 mod nodes;
 mod opaque;
 mod order;
+mod parse;
 mod pulled;
 mod reporting;
 mod series;
@@ -200,8 +201,7 @@ impl Query {
             .with_allow_dml(false)
             .with_allow_statements(false);
         let state = self.context.state();
-        let mut statement =
-            state.sql_to_statement(sql, &state.config_options().sql_parser.dialect)?;
+        let mut statement = parse::statement(sql)?;
         using::with_merged_keys(&state, &mut statement)?;
         zones::named(&mut statement)?;
         let plan = state.statement_to_plan(statement).await?;
@@ -242,11 +242,9 @@ impl Query {
         sql: &str,
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
-        let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let mut expression = state.sql_to_expr_with_alias(sql, &dialect)?;
-        zones::named_in(&mut expression.expr)?;
-        let expression = state.create_logical_expr_from_sql_expr(expression, &schema)?;
+        let mut parsed = parse::expression(sql)?;
+        zones::named_in(&mut parsed.expr)?;
+        let expression = self.context.state().create_logical_expr_from_sql_expr(parsed, &schema)?;
         let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };
         let rows = Arc::new(LogicalPlan::EmptyRelation(rows));
         let plan = LogicalPlan::Projection(Projection::try_new(vec![expression], rows)?);

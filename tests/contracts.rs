@@ -214,5 +214,5 @@ fn long_expressions_are_read_and_endless_ones_refused() {
         "sql/gold/g.sql",
         &format!("SELECT {}n{} AS n FROM bronze.t", "(".repeat(5000), ")".repeat(5000)),
     );
-    lake.run(&["check"]).says(2, &["sql/gold/g.sql", "recursion"]);
+    lake.run(&["check"]).says(2, &["sql/gold/g.sql:1:", "nests too deep"]);
 }

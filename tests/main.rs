@@ -34,6 +34,7 @@ mod mistakes;
 mod models;
 mod msk;
 mod names;
+mod nesting;
 mod others;
 mod parquet_damage;
 mod parquet_files;

@@ -9,7 +9,10 @@ use crate::support::{REPOSITORY, below, project};
 
 /// A module may import modules of its own row or of a row above, never of a row below.
 const STRATA: &[(&str, &[&str])] = &[
-    ("base", &["clock", "error", "guard", "mistake", "printable", "settings", "years", "zone"]),
+    (
+        "base",
+        &["clock", "error", "guard", "mistake", "printable", "settings", "syntax", "years", "zone"],
+    ),
     (
         "decide",
         &[
@@ -43,7 +46,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("annotate_snippets", &["mistake"]),
     ("hmac", &["pseudonym"]),
-    ("sqlparser", &["cli", "contract", "model", "query"]),
+    ("sqlparser", &["cli", "contract", "model", "query", "syntax"]),
     ("arrow_json", &["folder", "output"]),
     ("chrono_tz", &["check", "query", "zone"]),
     ("flate2", &["folder"]),

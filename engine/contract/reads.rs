@@ -12,13 +12,12 @@ use sqlparser::ast::{
     TableFactor, Value, Visit, Visitor, WindowFrame, WindowFrameBound, WindowFrameUnits,
     WindowSpec, WindowType,
 };
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Span;
 
 use super::TableName;
 use super::names::{Named, folded, table_named};
 use super::orders::{orders, tell_rows_apart};
+use crate::syntax;
 
 /// Window functions whose value depends on the order of the rows.
 const ORDERED_WINDOWS: &[&str] = &[
@@ -37,10 +36,6 @@ const ORDERED_WINDOWS: &[&str] = &[
 /// Aggregates whose value depends on the order of the rows.
 const ORDERED_AGGREGATES: &[&str] =
     &["array_agg", "string_agg", "listagg", "first_value", "last_value", "nth_value", "any_value"];
-
-/// How deep an expression may go: `a + b + c` is two deep. To compute a value costs some stack for
-/// each level, and the threads that do so have little of it.
-const DEPTH_MAX: u32 = 2000;
 
 const UNSHARED_ORDER: &str = "add an ORDER BY that no two rows share";
 
@@ -86,18 +81,13 @@ impl Reads {
 
 /// The functions that an expression calls, as the planner looks them up; none if it is no expression.
 pub(crate) fn functions_of(expression: &str) -> Vec<String> {
-    let parsed = Parser::new(&GenericDialect {})
-        .try_with_sql(expression)
-        .and_then(|mut parser| parser.parse_expr());
+    let parsed = syntax::parse(expression, |parser| parser.parse_expr());
     parsed.map_or_else(|_| Vec::new(), |expr| Reads::of(&expr).functions.into_keys().collect())
 }
 
 #[derive(Default)]
 struct Walk {
     reads: Reads,
-    /// How deep the expression is that is visited, and whether one was too deep.
-    depth: u32,
-    too_deep: bool,
     ctes: BTreeSet<String>,
     /// Queries of which only is asked whether they have a row: which row does not matter.
     exists: Vec<*const Query>,
@@ -201,22 +191,7 @@ impl Visitor for Walk {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        self.depth += 1;
-        if self.depth == DEPTH_MAX && !self.too_deep {
-            self.too_deep = true;
-            let message = format!("an expression has more than {DEPTH_MAX} terms in a row");
-            self.wrong(
-                Span::empty(),
-                message,
-                "write a long OR as IN (…), and a long sum in parts",
-            );
-        }
         match expr {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.reads.columns = true,
             Expr::Function(function) => self.function(function),
@@ -379,7 +354,7 @@ mod tests {
     use super::*;
 
     fn reads(sql: &str) -> Reads {
-        Reads::of(&Parser::parse_sql(&GenericDialect {}, sql).unwrap())
+        Reads::of(&syntax::parse(sql, |parser| parser.parse_statements()).unwrap())
     }
 
     #[test]
@@ -455,18 +430,6 @@ mod tests {
         ] {
             assert!(reads(sql).unsteady.is_empty(), "{sql}: {:?}", reads(sql).unsteady);
         }
-    }
-
-    #[test]
-    fn an_expression_has_a_greatest_depth() {
-        let sum = |terms: usize| format!("SELECT {} FROM s.t", vec!["a"; terms].join(" + "));
-        let wrong = |sql: String| {
-            let big = std::thread::Builder::new().stack_size(256 << 20);
-            big.spawn(move || reads(&sql).wrong.len()).unwrap().join().unwrap()
-        };
-        assert_eq!(wrong(sum(1900)), 0);
-        assert_eq!(wrong(sum(20_000)), 1);
-        assert_eq!(wrong(format!("SELECT a IN ({}) FROM s.t", vec!["1"; 20_000].join(", "))), 0);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use sqlparser::ast::{Ident, Statement};
 use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use crate::mistake::{Mistake, byte_at};
+use crate::syntax;
 
 /// How a model's header opens, as the parser sees the comment: without `/*`.
 const HEADER: &str = "---";
@@ -31,7 +31,7 @@ impl<'a> Text<'a> {
 
     /// The statements in the file.
     pub(crate) fn statements(&self) -> Result<Vec<Statement>, Mistake> {
-        Parser::parse_sql(&GenericDialect {}, self.sql)
+        syntax::parse(self.sql, |parser| parser.parse_statements())
             .map_err(|error| syntax_mistake(self.file, self.sql, &error.to_string()))
     }
 

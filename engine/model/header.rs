@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::{Parser, ParserError};
+use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::Token;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Refresh, SetCheck};
 use crate::contract::{Reads, Text, is_plain, leading_comment};
 use crate::mistake::{Mistake, did_you_mean};
+use crate::syntax;
 
 const OPEN: &str = "/*---";
 const CLOSE: &str = "---*/";
@@ -178,8 +178,10 @@ type Cow<'a> = toml::de::DeString<'a>;
 
 /// What an expression reads; a text that goes on behind it is no expression.
 fn expression_reads(text: &str) -> Result<Reads, ParserError> {
-    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text)?;
-    let expression = parser.parse_expr()?;
-    parser.expect_token(&Token::EOF)?;
+    let expression = syntax::parse(text, |parser| {
+        let expression = parser.parse_expr()?;
+        parser.expect_token(&Token::EOF)?;
+        Ok(expression)
+    })?;
     Ok(Reads::of(&expression))
 }
