@@ -5,6 +5,7 @@
 
 // base
 pub mod clock;
+pub mod dialect;
 pub mod error;
 pub mod guard;
 pub mod mistake;

@@ -9,7 +9,7 @@ use crate::support::{REPOSITORY, below, project};
 
 /// A module may import modules of its own row or of a row above, never of a row below.
 const STRATA: &[(&str, &[&str])] = &[
-    ("base", &["clock", "error", "guard", "mistake", "printable", "settings"]),
+    ("base", &["clock", "dialect", "error", "guard", "mistake", "printable", "settings"]),
     (
         "decide",
         &[

@@ -102,13 +102,14 @@ pub(crate) fn objection(name: &TableName) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::dialect::GenericDialect;
     use sqlparser::parser::Parser;
 
     use super::*;
+    use crate::dialect::LakeSql;
 
     fn named(sql: &str) -> Named {
-        let parser = Parser::new(&GenericDialect {}).try_with_sql(sql);
+        let dialect = LakeSql::default();
+        let parser = Parser::new(&dialect).try_with_sql(sql);
         table_named(&parser.unwrap().parse_object_name(false).unwrap())
     }
 

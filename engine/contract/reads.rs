@@ -12,12 +12,12 @@ use sqlparser::ast::{
     TableFactor, Value, Visit, Visitor, WindowFrame, WindowFrameBound, WindowFrameUnits,
     WindowSpec, WindowType,
 };
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Span;
 
 use super::TableName;
 use super::names::{Named, folded, table_named};
+use crate::dialect::LakeSql;
 
 /// Window functions whose value depends on the order of the rows.
 const ORDERED_WINDOWS: &[&str] = &[
@@ -85,9 +85,9 @@ impl Reads {
 
 /// The functions that an expression calls, as the planner looks them up; none if it is no expression.
 pub(crate) fn functions_of(expression: &str) -> Vec<String> {
-    let parsed = Parser::new(&GenericDialect {})
-        .try_with_sql(expression)
-        .and_then(|mut parser| parser.parse_expr());
+    let dialect = LakeSql::default();
+    let parsed =
+        Parser::new(&dialect).try_with_sql(expression).and_then(|mut parser| parser.parse_expr());
     parsed.map_or_else(|_| Vec::new(), |expr| Reads::of(&expr).functions.into_keys().collect())
 }
 
@@ -378,7 +378,7 @@ mod tests {
     use super::*;
 
     fn reads(sql: &str) -> Reads {
-        Reads::of(&Parser::parse_sql(&GenericDialect {}, sql).unwrap())
+        Reads::of(&Parser::parse_sql(&LakeSql::default(), sql).unwrap())
     }
 
     #[test]

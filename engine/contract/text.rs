@@ -4,10 +4,10 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use sqlparser::ast::{Ident, Statement};
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use crate::dialect::LakeSql;
 use crate::mistake::{Mistake, byte_at};
 
 /// How a model's header opens, as the parser sees the comment: without `/*`.
@@ -31,7 +31,7 @@ impl<'a> Text<'a> {
 
     /// The statements in the file.
     pub(crate) fn statements(&self) -> Result<Vec<Statement>, Mistake> {
-        Parser::parse_sql(&GenericDialect {}, self.sql)
+        Parser::parse_sql(&LakeSql::default(), self.sql)
             .map_err(|error| syntax_mistake(self.file, self.sql, &error.to_string()))
     }
 
@@ -129,7 +129,8 @@ impl<'a> Text<'a> {
     /// The tokens of the file; none where it has no tokens, which the parser reports.
     fn tokens(&self) -> &[TokenWithSpan] {
         self.tokens.get_or_init(|| {
-            let mut tokenizer = Tokenizer::new(&GenericDialect {}, self.sql);
+            let dialect = LakeSql::default();
+            let mut tokenizer = Tokenizer::new(&dialect, self.sql);
             tokenizer.tokenize_with_location().unwrap_or_default()
         })
     }
@@ -138,6 +139,10 @@ impl<'a> Text<'a> {
 /// A parser's message, its `at Line: 1, Column: 2` turned into a place in the file.
 pub(crate) fn syntax_mistake(file: &str, text: &str, message: &str) -> Mistake {
     let message = message.trim_start_matches("sql parser error: ");
+    if message == "recursion limit exceeded" {
+        let hint = "compute the inner parts in a WITH, each under a name";
+        return Mistake::new(file, "the SQL is nested deeper than can be read").hint(hint);
+    }
     let Some((what, place)) = message.split_once(" at Line: ") else {
         return Mistake::new(file, message);
     };

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 use toml::Spanned;
@@ -10,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Refresh, SetCheck};
 use crate::contract::{Reads, Text, is_plain, leading_comment};
+use crate::dialect::LakeSql;
 use crate::mistake::{Mistake, did_you_mean};
 
 const OPEN: &str = "/*---";
@@ -178,7 +178,8 @@ type Cow<'a> = toml::de::DeString<'a>;
 
 /// What an expression reads; a text that goes on behind it is no expression.
 fn expression_reads(text: &str) -> Result<Reads, ParserError> {
-    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text)?;
+    let dialect = LakeSql::default();
+    let mut parser = Parser::new(&dialect).try_with_sql(text)?;
     let expression = parser.parse_expr()?;
     parser.expect_token(&Token::EOF)?;
     Ok(Reads::of(&expression))

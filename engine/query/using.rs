@@ -18,8 +18,9 @@ use sqlparser::ast::{
     SetExpr, Statement as Sql, TableAlias, TableFactor, TableWithJoins, Value, VisitMut,
     VisitorMut, WildcardAdditionalOptions, With,
 };
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
+
+use crate::dialect::LakeSql;
 
 use super::joins::{Kind, Side, constraint, every_join, one_side, usual, wrong_as_it_is};
 
@@ -238,15 +239,17 @@ fn parts(table: &TableReference) -> Vec<Ident> {
 
 /// A query to put tables and columns into.
 fn select_star() -> Result<Box<Query>> {
-    parser("SELECT * FROM t")?.parse_query().map_err(syntax)
+    let dialect = LakeSql::default();
+    parser("SELECT * FROM t", &dialect)?.parse_query().map_err(syntax)
 }
 
 fn expression(text: &str) -> Result<Expr> {
-    parser(text)?.parse_expr().map_err(syntax)
+    let dialect = LakeSql::default();
+    parser(text, &dialect)?.parse_expr().map_err(syntax)
 }
 
-fn parser(text: &str) -> Result<Parser<'static>> {
-    Parser::new(&GenericDialect {}).try_with_sql(text).map_err(syntax)
+fn parser<'a>(text: &str, dialect: &'a LakeSql) -> Result<Parser<'a>> {
+    Parser::new(dialect).try_with_sql(text).map_err(syntax)
 }
 
 fn syntax(cause: ParserError) -> DataFusionError {
