@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::datasource::MemTable;
 
 use crate::contract::TableName;
