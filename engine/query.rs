@@ -140,7 +140,9 @@ impl Query {
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
         let functions = times::functions().into_iter().chain(bounded::functions(&context));
         functions.for_each(|function| context.register_udf(function));
-        list_sum::function(&context).into_iter().for_each(|sum| context.register_udf(sum));
+        if let Some(sum) = list_sum::function(&context) {
+            context.register_udf(sum);
+        }
         for (name, function) in series::functions() {
             context.register_udtf(name, function);
         }

@@ -357,7 +357,7 @@ fn quotient(sum: i128, n: u128) -> f64 {
     let size = sum.unsigned_abs();
     let shift = BITS - size.max(1).ilog2().min(BITS);
     let shifted = size << shift;
-    let quotient = (shifted / n) | u128::from(shifted % n != 0);
+    let quotient = (shifted / n) | u128::from(!shifted.is_multiple_of(n));
     let scale = i32::try_from(shift).map_or(0.0, |shift| 2_f64.powi(-shift));
     quotient as f64 * scale * if sum < 0 { -1.0 } else { 1.0 }
 }

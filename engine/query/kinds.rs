@@ -58,7 +58,7 @@ impl Scope<'_> {
             Expr::Case(case) => {
                 let branches = case.when_then_expr.iter().map(|(_, then)| then);
                 let branches = branches.chain(&case.else_expr);
-                self.greatest(branches.map(|branch| branch.as_ref()), depth)
+                self.greatest(branches.map(AsRef::as_ref), depth)
             }
             Expr::ScalarFunction(call) if keeps_kind(call.name()) => {
                 let n = if is_choice(call.name()) { call.args.len() } else { 1 };

@@ -95,18 +95,14 @@ impl ScalarUDFImpl for ListSum {
             }
             sums.push(sum);
         }
-        let sums: ArrayRef = match element {
-            DataType::Int64 => {
-                let narrow = |sum: Option<i128>| sum.map(i64::try_from).transpose();
-                let sums = sums.into_iter().map(narrow).collect::<Result<Int64Array, _>>();
-                Arc::new(sums.map_err(|_| too_great())?)
-            }
-            _ => {
-                let sums =
-                    Decimal128Array::from(sums).with_precision_and_scale(DIGITS_MAX, scale)?;
-                sums.validate_decimal_precision(DIGITS_MAX).map_err(|_| too_great())?;
-                Arc::new(sums)
-            }
+        let sums: ArrayRef = if element == DataType::Int64 {
+            let narrow = |sum: Option<i128>| sum.map(i64::try_from).transpose();
+            let sums = sums.into_iter().map(narrow).collect::<Result<Int64Array, _>>();
+            Arc::new(sums.map_err(|_| too_great())?)
+        } else {
+            let sums = Decimal128Array::from(sums).with_precision_and_scale(DIGITS_MAX, scale)?;
+            sums.validate_decimal_precision(DIGITS_MAX).map_err(|_| too_great())?;
+            Arc::new(sums)
         };
         Ok(ColumnarValue::Array(sums))
     }

@@ -67,7 +67,7 @@ pub(super) fn settled(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<bool>)> {
     let scope = Scope { schema: &schema, literals: columns.collect() };
     let plan = match plan {
         LogicalPlan::Join(join) => LogicalPlan::Join(joined(join, &scope)?),
-        LogicalPlan::Union(union) => LogicalPlan::Union(united(union, &inputs)?),
+        LogicalPlan::Union(union) => LogicalPlan::Union(united(&union, &inputs)?),
         plan => plan,
     };
     let plan = rewritten(plan, |expr| expr.transform_up(|part| part_of(part, &scope)))?
@@ -416,7 +416,7 @@ fn joined(join: Join, scope: &Scope<'_>) -> Result<Join> {
 }
 
 /// The parts of a UNION with doubles where one of them has doubles.
-fn united(union: Union, literals: &[Vec<bool>]) -> Result<Union> {
+fn united(union: &Union, literals: &[Vec<bool>]) -> Result<Union> {
     let kind = |input: usize, at: usize| match literals[input].get(at) {
         Some(true) => Kind::Literal,
         _ => of_type(union.inputs[input].schema().field(at).data_type()),
