@@ -150,7 +150,9 @@ impl Checker<'_> {
             self.broken.insert(model.name.clone());
             return Ok(());
         }
-        let frame = match self.query.plan(&model.text).await {
+        let contract = self.project.contracts.get(&model.name);
+        let table = contract.filter(|_| model.refresh != Refresh::View).map(Contract::schema);
+        let frame = match self.query.plan_into(&model.text, table.as_deref()).await {
             Ok(frame) => frame,
             Err(cause) => {
                 self.mistakes.push(explain(&model.file, &model.text, &cause));

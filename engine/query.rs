@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::{DFSchema, TableReference};
@@ -34,13 +34,19 @@ mod checked;
 mod checked_sum;
 mod clocks;
 mod distinct_sum;
+mod exact;
 mod explain;
+mod first_known;
+mod fitted;
 mod guard;
 mod hash;
 mod joins;
+mod kinds;
+mod list_sum;
 mod local;
 mod micros;
 mod nodes;
+mod numbers;
 mod opaque;
 mod order;
 mod parse;
@@ -53,6 +59,7 @@ mod spans;
 mod subqueries;
 #[cfg(test)]
 mod testing;
+mod text;
 mod times;
 mod using;
 mod written;
@@ -103,6 +110,7 @@ impl Query {
             .with_create_default_catalog_and_schema(true);
         let options = config.options_mut();
         options.sql_parser.collect_spans = true;
+        options.sql_parser.parse_float_as_decimal = true;
         options.execution.parquet.pushdown_filters = true;
         // Both keep the first rows only, though a window function above them needs all
         // (apache/datafusion#25066, #25471).
@@ -142,6 +150,7 @@ impl Query {
         }
         let functions = times::functions().into_iter().chain(bounded::functions(&context));
         let functions = functions.chain(series::lists(&context)).chain([bins::date_bin()]);
+        let functions = functions.chain(list_sum::function(&context));
         functions
             .collect::<Vec<_>>()
             .into_iter()
@@ -196,20 +205,34 @@ impl Query {
 
     /// Plans a SELECT; SQL that would change anything is refused.
     pub async fn plan(&self, sql: &str) -> Result<DataFrame, DataFusionError> {
+        self.plan_into(sql, None).await
+    }
+
+    /// Plans a SELECT for a table: what fits a wider type of its columns gets it.
+    pub async fn plan_into(
+        &self,
+        sql: &str,
+        table: Option<&Schema>,
+    ) -> Result<DataFrame, DataFusionError> {
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
         let state = self.context.state();
-        let mut statement = parse::statement(sql)?;
+        let mut statement = text::statement(sql)?;
         using::with_merged_keys(&state, &mut statement)?;
         zones::named(&mut statement)?;
         let plan = state.statement_to_plan(statement).await?;
         read_only.verify_plan(&plan)?;
-        let frame = self.context.execute_logical_plan(shapes::in_right_shapes(plan)?).await?;
+        let (plan, literals) = numbers::settled(shapes::in_right_shapes(plan)?)?;
+        let frame = self.context.execute_logical_plan(plan).await?;
         let (state, plan) = frame.into_parts();
         // The types of a result are known once the types of its parts agree.
         let plan = analyze(&state, plan)?;
+        let plan = match table {
+            Some(table) => fitted::fitted(plan, table, &literals)?,
+            None => plan,
+        };
         // Optimising would analyze it once more, which is half the time of planning.
         let analyzed = SessionStateBuilder::new_from_existing(state).with_analyzer_rules(vec![]);
         Ok(DataFrame::new(analyzed.build(), plan))
@@ -242,13 +265,14 @@ impl Query {
         sql: &str,
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
-        let mut parsed = parse::expression(sql)?;
+        let mut parsed = text::expression(sql)?;
         zones::named_in(&mut parsed.expr)?;
         let expression = self.context.state().create_logical_expr_from_sql_expr(parsed, &schema)?;
         let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };
         let rows = Arc::new(LogicalPlan::EmptyRelation(rows));
         let plan = LogicalPlan::Projection(Projection::try_new(vec![expression], rows)?);
-        let analyzed = analyze(&state, plan)?.expressions().pop();
+        let (plan, _) = numbers::settled(plan)?;
+        let analyzed = analyze(&self.context.state(), plan)?.expressions().pop();
         let expression = analyzed.ok_or_else(|| {
             DataFusionError::Internal("an expression went while it was analyzed".to_owned())
         })?;

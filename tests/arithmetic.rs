@@ -193,3 +193,41 @@ fn columns_of_unlike_types_are_joined_and_compared() {
     let sql = "SELECT count(*) AS n FROM bronze.orders a JOIN bronze.orders b ON CAST(a.total AS DECIMAL(20, 2)) = CAST(b.total AS DOUBLE)";
     assert_eq!(lake.number(sql), 2);
 }
+
+#[test]
+fn checks_models_and_sql_read_operators_and_numbers_alike() {
+    let orders = ORDERS.replace(
+        "valid_to TIMESTAMP\n",
+        "valid_to TIMESTAMP, price DOUBLE,
+    CONSTRAINT known CHECK (country IS NOT DISTINCT FROM 'DE' AND total > 0.5),
+    CONSTRAINT exact CHECK (total <> 9007199254740992.0),
+    CONSTRAINT cheap CHECK (price < 0.3 OR price IS NULL)\n",
+    );
+    let model = "SELECT country, row_number() OVER (ORDER BY order_id) AS number,
+    string_agg(country, ',') OVER (ORDER BY order_id) AS all, total * 0.5 AS half,
+    CAST(1 AS SMALLINT) AS small FROM bronze.orders";
+    let contract = "-- One row per order.
+CREATE TABLE gold.totals (country STRING, number BIGINT, \"all\" STRING, half DOUBLE, small INT);
+";
+    let lake = Lake::with(&[
+        ("lake/bronze/orders.sql", orders.as_str()),
+        ("lake/gold/totals.sql", contract),
+        ("sql/gold/totals.sql", &model.replace("AS all", "AS \"all\"")),
+    ]);
+    let lines = [
+        r#"{"order_id":"a","country":"DE","total":9007199254740993,"price":0.25}"#,
+        r#"{"order_id":"b","country":"FR","total":7}"#,
+        r#"{"order_id":"c","country":"DE","total":0}"#,
+        r#"{"order_id":"d","country":"DE","total":9007199254740992}"#,
+        r#"{"order_id":"e","country":"DE","total":1,"price":0.3}"#,
+    ];
+    lake.land("orders/a.ndjson", (lines.join("\n") + "\n").as_bytes());
+    lake.ok(&["run", "all"]);
+    let row = &lake.rows("SELECT * FROM gold.totals")[0];
+    assert_eq!((&row["number"], &row["small"], &row["all"]), (&1.into(), &1.into(), &"DE".into()));
+    assert_eq!(row["half"].as_f64(), Some(4_503_599_627_370_496.0));
+    assert_eq!(lake.number("SELECT count(*) AS n FROM gold.totals"), 1);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.quarantine"), 4);
+    let sql = "SELECT count(*) AS n FROM bronze.orders WHERE total IS DISTINCT FROM 3 AND false";
+    assert_eq!(lake.number(sql), 0);
+}

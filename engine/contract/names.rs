@@ -102,14 +102,11 @@ pub(crate) fn objection(name: &TableName) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::dialect::GenericDialect;
-    use sqlparser::parser::Parser;
-
     use super::*;
+    use crate::syntax;
 
     fn named(sql: &str) -> Named {
-        let parser = Parser::new(&GenericDialect {}).try_with_sql(sql);
-        table_named(&parser.unwrap().parse_object_name(false).unwrap())
+        table_named(&syntax::parse(sql, |parser| parser.parse_object_name(false)).unwrap())
     }
 
     #[test]

@@ -4,8 +4,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use sqlparser::ast::{Ident, Statement};
-use sqlparser::dialect::GenericDialect;
-use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
 
 use crate::mistake::{Mistake, byte_at};
 use crate::syntax;
@@ -128,10 +127,7 @@ impl<'a> Text<'a> {
 
     /// The tokens of the file; none where it has no tokens, which the parser reports.
     fn tokens(&self) -> &[TokenWithSpan] {
-        self.tokens.get_or_init(|| {
-            let mut tokenizer = Tokenizer::new(&GenericDialect {}, self.sql);
-            tokenizer.tokenize_with_location().unwrap_or_default()
-        })
+        self.tokens.get_or_init(|| syntax::tokens(self.sql).unwrap_or_default())
     }
 }
 

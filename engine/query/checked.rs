@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::array::{Array, AsArray, Decimal128Array};
 use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Field, FieldRef, TimeUnit,
 };
@@ -27,7 +28,7 @@ use datafusion::physical_expr_common::datum::apply;
 
 use super::nodes::{input_schema, rewritten};
 use super::written::{sql_name, written};
-use super::{checked_sum, guard};
+use super::{checked_sum, first_known, guard};
 use crate::error::Error;
 
 /// Replaces, after the coercion of types, whatever may leave the range of its type.
@@ -48,6 +49,7 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = input_schema(&plan)?;
     rewritten(plan, |expr| checked(expr, &schema))?
         .map_data(LogicalPlan::recompute_schema)?
+        .transform_data(first_known::flat)?
         .transform_data(guard::guarded)?
         .transform_data(checked_sum::widened)
 }
@@ -55,6 +57,7 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 /// Replaces from the outside in, so that an error shows the operands as they were written.
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_down(|expr| {
+        require_constant(&expr)?;
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
         let (name, written) = (expr.schema_name().to_string(), written(&expr));
@@ -71,6 +74,28 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     })
 }
 
+/// A constant has the type that it is cast to; the optimizer would find out in other words.
+fn require_constant(expr: &Expr) -> Result<()> {
+    if let Expr::Cast(cast) = expr
+        && let Expr::Literal(value, _) = cast.expr.as_ref()
+        && (value.data_type().is_numeric() || value.data_type().is_string())
+        && !cast.field.data_type().is_nested()
+        && value.cast_to(cast.field.data_type()).is_err()
+    {
+        return Err(no_cast(&written(expr), cast.field.data_type()));
+    }
+    Ok(())
+}
+
+/// A cast that fails where a value does not fit, as those of a query do.
+pub(super) fn checked_cast(expr: Expr, to: DataType) -> Expr {
+    let cast = Expr::Cast(Cast::new(Box::new(expr.clone()), to.clone()));
+    let signature = Signature::any(1, Volatility::Immutable);
+    let (name, written) = (cast.schema_name().to_string(), written(&cast));
+    let function = Checked { op: Op::Cast, name, written, data_type: to, signature };
+    ScalarUDF::from(function).call(vec![expr])
+}
+
 /// What an expression does, if `DataFusion` would wrap around or repeat a value in its error.
 fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
     Ok(match expr {
@@ -81,6 +106,8 @@ fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
                 Operator::Multiply => Op::Multiply,
                 Operator::Divide => Op::Divide,
                 Operator::Modulo => Op::Modulo,
+                Operator::BitwiseShiftLeft => Op::ShiftLeft,
+                Operator::BitwiseShiftRight => Op::ShiftRight,
                 _ => return Ok(None),
             };
             let data_type = expr.get_type(schema)?;
@@ -149,6 +176,8 @@ enum Op {
     Divide,
     Modulo,
     Negate,
+    ShiftLeft,
+    ShiftRight,
     Cast,
 }
 
@@ -161,6 +190,8 @@ impl Op {
             Self::Divide => "checked_divide",
             Self::Modulo => "checked_modulo",
             Self::Negate => "checked_negate",
+            Self::ShiftLeft => "checked_shift_left",
+            Self::ShiftRight => "checked_shift_right",
             Self::Cast => "checked_cast",
         }
     }
@@ -216,6 +247,7 @@ impl ScalarUDFImpl for Checked {
             Op::Divide => div,
             Op::Modulo => rem,
             Op::Negate => return self.negated(&args.args[0]),
+            Op::ShiftLeft | Op::ShiftRight => return self.shifted(&args.args),
             Op::Cast => {
                 let cast = args.args[0].cast_to(&self.data_type, None);
                 return cast.map_err(|_| no_cast(&self.written, &self.data_type));
@@ -238,6 +270,38 @@ impl Checked {
                 ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
             }
         })
+    }
+
+    /// Whole numbers times or by a power of two: no bit is lost on the left.
+    fn shifted(&self, args: &[ColumnarValue]) -> Result<ColumnarValue> {
+        let beyond = || leaves_range(&self.written, &self.data_type, "");
+        let wide = DataType::Decimal128(20, 0);
+        let arrays = ColumnarValue::values_to_arrays(args)?;
+        let (numbers, by) = (cast(&arrays[0], &wide)?, cast(&arrays[1], &wide)?);
+        let numbers = numbers.as_primitive::<Decimal128Type>();
+        let n_bits = 8 * self.data_type.primitive_width().unwrap_or(8);
+        let one = |number: i128, by: i128| {
+            let by = u32::try_from(by).ok().filter(|by| (*by as usize) < n_bits);
+            match (self.op, by) {
+                (Op::ShiftLeft, Some(by)) => number.checked_mul(1_i128 << by),
+                (_, by) => by.map(|by| number >> by),
+            }
+        };
+        let by = by.as_primitive::<Decimal128Type>();
+        let pairs = numbers.iter().zip(by.iter());
+        let shifted = pairs.map(|pair| match pair {
+            (Some(number), Some(by)) => one(number, by).ok_or_else(beyond).map(Some),
+            _ => Ok(None),
+        });
+        let shifted: Decimal128Array = shifted.collect::<Result<_>>()?;
+        let shifted = shifted.with_precision_and_scale(38, 0)?;
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let result = cast_with_options(&shifted, &self.data_type, &options);
+        let result = result.map_err(|_| beyond())?;
+        if args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
     }
 
     /// The kernels compute decimals in 128 or 256 bits, which hold more digits than the types.

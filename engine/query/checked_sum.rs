@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type};
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, Cast, WindowFunction};
 use datafusion::logical_expr::{
     Aggregate, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Projection, ReturnFieldArgs,
@@ -56,6 +58,8 @@ pub(super) fn widened(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 struct Wide {
     field: usize,
     written: String,
+    /// The column with the number of values, for an average that was computed as a sum.
+    count: Option<String>,
 }
 
 fn widen_all(
@@ -66,18 +70,28 @@ fn widen_all(
 ) -> Result<(Vec<Expr>, Vec<Wide>)> {
     let mut wide = Vec::new();
     let mut widened = Vec::new();
+    let mut counts = Vec::new();
     for (n, expr) in exprs.into_iter().enumerate() {
         let field = n_before + n;
         let bare = expr.clone().unalias();
+        if let Some((sum, count)) = sum_and_count(&bare, input)? {
+            let (relation, name) = output.qualified_field(field);
+            let number = format!("__count_{field}");
+            wide.push(Wide { field, written: written(&bare), count: Some(number.clone()) });
+            widened.push(sum.alias_qualified(relation.cloned(), name.name()));
+            counts.push(count.alias(number));
+            continue;
+        }
         match widen(bare.clone(), input)? {
             Some(new) => {
                 let (relation, name) = output.qualified_field(field);
-                wide.push(Wide { field, written: written(&bare) });
+                wide.push(Wide { field, written: written(&bare), count: None });
                 widened.push(new.alias_qualified(relation.cloned(), name.name()));
             }
             None => widened.push(expr),
         }
     }
+    widened.extend(counts);
     Ok((widened, wide))
 }
 
@@ -119,6 +133,43 @@ fn widen(expr: Expr, input: &DFSchema) -> Result<Option<Expr>> {
         }
         _ => None,
     })
+}
+
+/// `avg` of integers of 64 bits as their sum and their number; `DataFusion` adds up doubles.
+fn sum_and_count(expr: &Expr, input: &DFSchema) -> Result<Option<(Expr, Expr)>> {
+    let is_wide = |args: &[Expr]| match args {
+        [Expr::Cast(cast)] if *cast.field.data_type() == DataType::Float64 => {
+            let from = cast.expr.get_type(input)?;
+            let is_wide = matches!(from, DataType::Int64 | DataType::UInt64);
+            Ok::<_, datafusion::error::DataFusionError>(is_wide.then(|| {
+                let wide = DataType::Decimal128(20, 0);
+                Expr::Cast(Cast::new(cast.expr.clone(), wide))
+            }))
+        }
+        _ => Ok(None),
+    };
+    match expr {
+        Expr::AggregateFunction(call) if call.func.name() == "avg" => {
+            let Some(arg) = is_wide(&call.params.args)? else { return Ok(None) };
+            let made = |func| {
+                let mut params = call.params.clone();
+                params.args = vec![arg.clone()];
+                Expr::AggregateFunction(AggregateFunction { func, params })
+            };
+            Ok(Some((made(sum_udaf()), made(count_udaf()))))
+        }
+        Expr::WindowFunction(call) if call.fun.name() == "avg" && !call.params.distinct => {
+            let Some(arg) = is_wide(&call.params.args)? else { return Ok(None) };
+            let made = |func| {
+                let mut call = call.clone();
+                call.fun = WindowFunctionDefinition::AggregateUDF(func);
+                call.params.args = vec![arg.clone()];
+                Expr::WindowFunction(call)
+            };
+            Ok(Some((made(sum_udaf()), made(count_udaf()))))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// `sum(DISTINCT x)` over a moving window: `DataFusion`'s own knows no wider type.
@@ -206,15 +257,20 @@ fn narrowed(
         return Ok(Transformed::no(plan));
     }
     let mut exprs: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
-    for Wide { field, written } in wide {
+    for Wide { field, written, count } in wide {
         let (relation, promised) = schema.qualified_field(field);
         let narrow = ScalarUDF::from(Narrow {
             written,
             data_type: promised.data_type().clone(),
+            is_average: count.is_some(),
             keys: keys.iter().map(|key| key.name.clone()).collect(),
-            signature: Signature::any(1 + keys.len(), Volatility::Immutable),
+            signature: Signature::any(
+                1 + usize::from(count.is_some()) + keys.len(),
+                Volatility::Immutable,
+            ),
         });
         let mut args = vec![Expr::Column(Column::from(schema.qualified_field(field)))];
+        args.extend(count.map(|count| Expr::Column(Column::from_name(count))));
         args.extend(keys.iter().cloned().map(Expr::Column));
         exprs[field] = narrow.call(args).alias_qualified(relation.cloned(), promised.name());
     }
@@ -227,6 +283,8 @@ fn narrowed(
 struct Narrow {
     written: String,
     data_type: DataType,
+    /// Whether the next argument is a number to divide by.
+    is_average: bool,
     keys: Vec<String>,
     signature: Signature,
 }
@@ -251,6 +309,9 @@ impl ScalarUDFImpl for Narrow {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        if self.is_average {
+            return Ok(ColumnarValue::Array(Arc::new(average(&arrays[0], &arrays[1]))));
+        }
         match narrow(&arrays[0], &self.data_type, false) {
             Ok(result) => Ok(ColumnarValue::Array(result)),
             Err(_) => Err(leaves_range(&self.written, &self.data_type, &self.place(&arrays))),
@@ -275,6 +336,30 @@ impl Narrow {
         });
         format!(" where {}", keys.collect::<Vec<_>>().join(", "))
     }
+}
+
+/// Sums by their numbers of values.
+fn average(sums: &ArrayRef, counts: &ArrayRef) -> Float64Array {
+    let sums = sums.as_primitive::<Decimal128Type>().iter();
+    let counts = counts.as_primitive::<Int64Type>().iter();
+    let averages = sums.zip(counts).map(|pair| match pair {
+        (Some(sum), Some(n)) => u128::try_from(n).ok().filter(|n| *n > 0).map(|n| quotient(sum, n)),
+        _ => None,
+    });
+    averages.collect()
+}
+
+/// The double that is nearest to a quotient: it has at least 60 bits before it is rounded, the last
+/// one of which says whether more would follow.
+#[allow(clippy::cast_precision_loss, reason = "the one rounding of an average")]
+fn quotient(sum: i128, n: u128) -> f64 {
+    const BITS: u32 = 124;
+    let size = sum.unsigned_abs();
+    let shift = BITS - size.max(1).ilog2().min(BITS);
+    let shifted = size << shift;
+    let quotient = (shifted / n) | u128::from(!shifted.is_multiple_of(n));
+    let scale = i32::try_from(shift).map_or(0.0, |shift| 2_f64.powi(-shift));
+    quotient as f64 * scale * if sum < 0 { -1.0 } else { 1.0 }
 }
 
 /// A cast that fails, or with `safe` gives NULL, where a value does not fit.

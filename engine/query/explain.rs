@@ -4,6 +4,7 @@ use datafusion::common::diagnostic::Diagnostic;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 
+use crate::error::Error;
 use crate::mistake::{Mistake, byte_at, did_you_mean};
 
 /// What is wrong with the SQL in `file`.
@@ -15,6 +16,12 @@ pub fn explain(file: &str, text: &str, error: &DataFusionError) -> Mistake {
         }
         _ => Mistake::new(file, short(root)),
     };
+    if let DataFusionError::External(own) = root
+        && let Some(own) = own.downcast_ref::<Error>()
+    {
+        mistake.message = own.to_string();
+        mistake.hint = own.hint_text().map(str::to_owned);
+    }
     if let Some(diagnostic) = error.diagnostic() {
         mistake = place(mistake, text, diagnostic);
     }

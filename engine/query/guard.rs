@@ -25,6 +25,9 @@ use datafusion::prelude::lit;
 use super::checked::{PREFIX, always_fits};
 use super::nodes::{input_schema, rewritten};
 
+/// Longer expressions are not told apart by their length.
+const SIZE_MAX: usize = 10_000;
+
 /// Guards the expressions of a node; the conditions of joins and scans stay as they are.
 pub(super) fn guarded(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = input_schema(&plan)?;
@@ -48,16 +51,35 @@ fn guard(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right })
             if may_fail(&right, schema)? =>
         {
-            // In the third case the left side is NULL, and the right one may still decide.
-            let decided = op == Operator::Or;
-            let guarded = case(*left)
-                .when(lit(decided), lit(decided))
-                .when(lit(!decided), (*right).clone())
-                .otherwise(nullif(*right, lit(!decided)))?;
+            let guarded = guarded_pair(*left, *right, op == Operator::Or)?;
             Ok(Transformed::yes(guarded))
         }
         expr => Ok(Transformed::no(expr)),
     })
+}
+
+/// `left OR right` where `decided` is true, else `left AND right`. Where the left side is NULL, the right
+/// one may still decide. One of both stands twice: the shorter one, or nested conditions would double.
+fn guarded_pair(left: Expr, right: Expr, decided: bool) -> Result<Expr> {
+    if size(&left, SIZE_MAX) < size(&right, SIZE_MAX) {
+        let unknown = case(left.clone().is_null()).when(lit(true), lit(!decided)).end()?;
+        return case(left).when(lit(decided), lit(decided)).otherwise(nullif(right, unknown));
+    }
+    case(left)
+        .when(lit(decided), lit(decided))
+        .when(lit(!decided), right.clone())
+        .otherwise(nullif(right, lit(!decided)))
+}
+
+/// How many parts an expression has, up to a number.
+fn size(expr: &Expr, most: usize) -> usize {
+    let mut n = 0;
+    // The closure never fails.
+    let _ = expr.apply(|_| {
+        n += 1;
+        Ok(if n < most { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    n
 }
 
 /// Whether a filter on rows of `schema` may end with an error for some of them.
@@ -73,7 +95,7 @@ pub fn may_fail_on(filter: &Expr, schema: &SchemaRef) -> bool {
 }
 
 /// Whether computing an expression may end with an error for some rows.
-fn may_fail(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+pub(super) fn may_fail(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     expr.exists(|expr| {
         Ok(match expr {
             Expr::ScalarFunction(call) => call.name().starts_with(PREFIX),

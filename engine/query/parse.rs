@@ -2,8 +2,8 @@
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
-use sqlparser::ast::ExprWithAlias;
-use sqlparser::parser::ParserError;
+use sqlparser::ast::{ExprWithAlias, Visit};
+use sqlparser::parser::{Parser, ParserError};
 
 use crate::syntax;
 
@@ -27,6 +27,14 @@ pub(super) fn expression(sql: &str) -> Result<ExprWithAlias> {
     let expression = read(sql, |parser| parser.parse_into_expr())?;
     syntax::bounded(&expression.expr).map_err(wrong)?;
     Ok(expression)
+}
+
+/// What the engine itself writes, as part of a statement.
+pub(super) fn part<T: Visit>(
+    sql: &str,
+    read: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
+) -> Result<T> {
+    syntax::parse(sql, read).map_err(wrong)
 }
 
 fn read<T>(sql: &str, read: impl FnOnce(&mut DFParser<'_>) -> Result<T>) -> Result<T> {

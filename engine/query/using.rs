@@ -18,10 +18,9 @@ use sqlparser::ast::{
     SetExpr, Statement as Sql, TableAlias, TableFactor, TableWithJoins, Value, VisitMut,
     VisitorMut, WildcardAdditionalOptions, With,
 };
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::{Parser, ParserError};
 
 use super::joins::{Kind, Side, constraint, every_join, one_side, usual, wrong_as_it_is};
+use super::parse;
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
@@ -238,19 +237,11 @@ fn parts(table: &TableReference) -> Vec<Ident> {
 
 /// A query to put tables and columns into.
 fn select_star() -> Result<Box<Query>> {
-    parser("SELECT * FROM t")?.parse_query().map_err(syntax)
+    parse::part("SELECT * FROM t", |parser| parser.parse_query())
 }
 
 fn expression(text: &str) -> Result<Expr> {
-    parser(text)?.parse_expr().map_err(syntax)
-}
-
-fn parser(text: &str) -> Result<Parser<'static>> {
-    Parser::new(&GenericDialect {}).try_with_sql(text).map_err(syntax)
-}
-
-fn syntax(cause: ParserError) -> DataFusionError {
-    DataFusionError::SQL(Box::new(cause), None)
+    parse::part(text, |parser| parser.parse_expr())
 }
 
 /// The keys of USING or NATURAL; nothing for other constraints.

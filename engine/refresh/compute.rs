@@ -40,7 +40,8 @@ pub(super) async fn compute(
 ) -> Result<Staged> {
     let query = query_on(world, model, inputs, pins, limits).await?;
     let failed = |cause| translate(&format!("{} failed", model.file), cause);
-    let frame = query.plan(&model.text).await.map_err(failed)?;
+    let schema = contract.schema();
+    let frame = query.plan_into(&model.text, Some(&schema)).await.map_err(failed)?;
     contract.accepts(frame.schema().as_arrow()).map_err(|difference| {
         Error::usage(format!(
             "{} does not fit its contract {}: {difference}",

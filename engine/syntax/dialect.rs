@@ -1,12 +1,17 @@
-//! The dialect of all SQL here: the parser's general one, with a count of its steps.
+//! The dialect of all SQL here: the parser's general one, with the precedence of operators that
+//! Postgres and `DuckDB` have, and with a count of its steps.
+//!
+//! Promise: `a IS DISTINCT FROM b AND c` is a condition and another one (apache/datafusion#23692),
+//! `true = x LIKE 'a%'` compares what LIKE gives, `a << b & c` goes from left to right.
 
 use std::any::TypeId;
 use std::cell::Cell;
 
 use sqlparser::ast::Expr;
-use sqlparser::dialect::{self, GenericDialect};
+use sqlparser::dialect::{self, GenericDialect, Precedence};
 use sqlparser::keywords::{Keyword, RESERVED_FOR_IDENTIFIER};
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 /// Steps of any text, and besides for each of its tokens. Most texts take two for each token.
 const STEPS: usize = 10_000;
@@ -54,6 +59,58 @@ impl dialect::Dialect for Dialect {
             // The one error that the parser hands on without another attempt.
             None => Some(Err(ParserError::RecursionLimitExceeded)),
         }
+    }
+
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        use Precedence as P;
+        match precedence {
+            P::Period => 100,
+            P::DoubleColon => 50,
+            P::AtTz => 41,
+            P::MulDivModOp => 40,
+            P::PlusMinus => 30,
+            // Any other operator.
+            P::Xor | P::Ampersand | P::Caret | P::Pipe | P::Colon | P::PgOther => 25,
+            P::Between | P::Like => 20,
+            P::Eq => 19,
+            P::Is => 17,
+            P::UnaryNot => 15,
+            P::And => 10,
+            P::Or => 5,
+        }
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        let precedence = match parser.peek_token_ref().token {
+            Token::StringConcat => Precedence::Pipe,
+            Token::Tilde
+            | Token::TildeAsterisk
+            | Token::ExclamationMarkTilde
+            | Token::ExclamationMarkTildeAsterisk
+            | Token::DoubleTilde
+            | Token::DoubleTildeAsterisk
+            | Token::ExclamationMarkDoubleTilde
+            | Token::ExclamationMarkDoubleTildeAsterisk => Precedence::Like,
+            _ => return None,
+        };
+        Some(Ok(self.prec_value(precedence)))
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        left: &Expr,
+        _: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        use Keyword::{DISTINCT, FROM, IS, NOT};
+        let negated = parser.parse_keywords(&[IS, NOT, DISTINCT, FROM]);
+        if !negated && !parser.parse_keywords(&[IS, DISTINCT, FROM]) {
+            return None;
+        }
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is)).map(Box::new);
+        let left = Box::new(left.clone());
+        let made = if negated { Expr::IsNotDistinctFrom } else { Expr::IsDistinctFrom };
+        Some(right.map(|right| made(left, right)))
     }
 
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {

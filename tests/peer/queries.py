@@ -27,6 +27,8 @@ class Maker:
             (self.lateral, 1),
             (self.recursive, 1),
             (self.nested, 3),
+            (self.precedence, 3),
+            (self.literals, 3),
         ]
 
     def query(self):
@@ -740,6 +742,84 @@ class Maker:
             f"SELECT count(*) AS m FROM ({inner}) h WHERE ({where}) IS NULL",
             f"SELECT h.id, h.j, h.k FROM ({inner}) h WHERE {where} ORDER BY h.id, h.j, h.k, h.g, h.v LIMIT 3",
         )
+
+
+    def precedence(self):
+        """Operators beside each other without parentheses."""
+        def operand():
+            return self.pick(
+                f"{self.column('', INTEGERS)} {self.pick('IS DISTINCT FROM', 'IS NOT DISTINCT FROM')} {self.column('', INTEGERS)}",
+                f"{self.column('', INTEGERS)} {self.pick('IS DISTINCT FROM', 'IS NOT DISTINCT FROM')} {self.column('', INTEGERS)} + 1",
+                f"ok = s {self.pick('', 'NOT ')}LIKE 'a%'",
+                "s LIKE 'a%' = ok",
+                f"ok = k {self.pick('', 'NOT ')}BETWEEN 1 AND 3",
+                "v BETWEEN k AND n = ok",
+                f"ok = v {self.pick('', 'NOT ')}IN (1, 2)",
+                "n + 1 & 3 = 1",
+                "n << 1 & 6 = 2",
+                "n | 4 & n << 2 = 4",
+                "s || k + 1 = t || v",
+                "t || 'b' LIKE s || '%'",
+                "k IS NULL = ok",
+                "ok IS TRUE",
+                "-k::int + 2 > v",
+                "k - v - n < 0",
+            )
+
+        text = operand()
+        for _ in range(self.random.randrange(1, 4)):
+            text += f" {self.pick('AND', 'OR')} {self.pick('', '', 'NOT ')}{operand()}"
+        if self.chance(50):
+            return f"SELECT id, {text} AS x FROM {self.table()} ORDER BY id"
+        return f"SELECT id FROM {self.table()} WHERE {text} ORDER BY id"
+
+    def literals(self):
+        """Numbers with a point among integers, decimals and doubles."""
+        number = self.pick("0.5", "1.5", "2.50", "-0.25", "3.0", "1e0", "2.5e0")
+        value = self.pick(
+            f"v * {number}",
+            f"v / {number}",
+            f"{number} - k",
+            f"d * {number}",
+            f"d + {number}",
+            f"f * {number}",
+            f"f + {number}",
+            f"100.0 * v / n / {number}",
+            f"coalesce(f, {number})",
+            f"coalesce(k, {number})",
+            f"greatest(f, {number}, k)",
+            f"CASE WHEN ok THEN f ELSE {number} END",
+            f"CASE WHEN ok THEN v ELSE {number} END",
+            f"round(v * {number}, 1)",
+            f"abs({number} - v)",
+        )
+        condition = self.pick(
+            f"f {self.pick('=', '<', '>=', '<>')} {number}",
+            f"d {self.pick('=', '<', '>=', '<>')} {number}",
+            f"v {self.pick('=', '<', '>=', '<>')} {number}",
+            f"k IN (1, {number}, 3.0)",
+            f"f IN (1, {number})",
+            f"f BETWEEN {number} AND 2.5",
+            f"v BETWEEN {number} AND 2.5",
+            f"k {self.pick('=', '<', '>')} f",
+            f"{value} > {number}",
+            f"f IN (SELECT v * 0.5 FROM {self.table()})",
+            f"k IN (SELECT f FROM {self.table()})",
+        )
+        if self.chance(40):
+            return f"SELECT id, {value} AS x FROM {self.table()} ORDER BY id"
+        if self.chance(50):
+            return f"SELECT id FROM {self.table()} WHERE {condition} ORDER BY id"
+        aggregate = self.pick(
+            f"sum({value})",
+            f"avg({value})",
+            "avg(CASE WHEN ok THEN 1.0 ELSE 0 END)",
+            "sum(CASE WHEN ok THEN 1.0 ELSE 0 END) / count(*)",
+            "100.0 * sum(v) / count(*)",
+            f"max({value})",
+            "avg(v) FILTER (WHERE k > 1.5)",
+        )
+        return f"SELECT n, {aggregate} AS x FROM {self.table()} WHERE {condition} GROUP BY n ORDER BY n"
 
 
 def split(keys):
