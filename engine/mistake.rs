@@ -63,7 +63,7 @@ impl Mistake {
             Some(span) => title.element(
                 Snippet::source(text)
                     .path(self.file.as_str())
-                    .annotation(AnnotationKind::Primary.span(clamp(span, text.len()))),
+                    .annotation(AnnotationKind::Primary.span(clamp(span, text))),
             ),
             None => title.element(Origin::path(self.file.as_str())),
         };
@@ -124,9 +124,10 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-fn clamp(span: &Range<usize>, len: usize) -> Range<usize> {
-    let start = span.start.min(len);
-    start..span.end.clamp(start, len)
+/// A place within the text, and between its characters.
+fn clamp(span: &Range<usize>, text: &str) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start);
+    start..text.ceil_char_boundary(span.end.max(start))
 }
 
 #[cfg(test)]
@@ -158,6 +159,14 @@ mod tests {
         assert!(!report.contains("mistake 200."));
         let report = to_error(&mistakes[..2], &Files::new()).report();
         assert!(report.contains("mistake 1.") && !report.contains("more"), "{report}");
+    }
+
+    #[test]
+    fn a_place_that_is_none_in_its_text_can_be_shown() {
+        let files = Files::from([("a".to_owned(), "-- é\n".to_owned())]);
+        for span in [4..5, 3..4, 0..99, 70..99] {
+            assert!(Mistake::new("a", "wrong").span(span.clone()).render(&files).contains("wrong"));
+        }
     }
 
     #[test]

@@ -289,6 +289,7 @@ mod tests {
         is_one_mistake(&format!("SELECT a FROM s.t {header}"), "at the start", "/*---");
         is_one_mistake(&format!("{header} SELECT a {header} FROM s.t"), "one header", "/*---");
         is_one_mistake("/* --- */ SELECT a FROM s.t", "no header", "/* --");
+        is_one_mistake("/*--é */ SELECT a FROM s.t", "no header", "/*--é");
         assert_eq!(mistakes("/* note */ SELECT '/*---' AS a FROM s.t"), []);
     }
 

@@ -1,8 +1,8 @@
 //! One row of CSV: its fields, and where it ends.
 //!
-//! Behind a closing quote only a separator or the line's end may stand. Whatever else does says that
-//! a quote was forgotten, or not doubled, and then nobody knows where the row ends: its first line is
-//! refused, and the next line is a row again.
+//! Behind a closing quote only a separator or the line's end may stand. Whatever else does says
+//! that a quote was forgotten, or not doubled, and then nobody knows where the row ends: its first
+//! line is refused, and the next line is a row again.
 
 use memchr::{memchr, memchr2, memchr3};
 

@@ -63,7 +63,8 @@ impl Reader<'_> {
         for (place, at_start) in self.text.headers() {
             let is_header = start == Some(place.start);
             let opens = text[place.clone()].starts_with(OPEN);
-            let place = place.start..place.start + OPEN.len();
+            // Of a comment that only looks like one, these bytes may end within a character.
+            let place = place.start..text.ceil_char_boundary(place.start + OPEN.len());
             match (is_header, opens, at_start) {
                 (true, ..) => {}
                 (false, true, _) if start.is_some() => {

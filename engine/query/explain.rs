@@ -39,7 +39,7 @@ fn place(mistake: Mistake, text: &str, diagnostic: &Diagnostic) -> Mistake {
     if let Some(span) = diagnostic.span {
         let start = byte_at(text, span.start.line, span.start.column);
         let end = byte_at(text, span.end.line, span.end.column);
-        mistake.span = Some(start..end.max(start + 1));
+        mistake.span = Some(start..end.max(text.ceil_char_boundary(start + 1)));
     }
     if let Some(help) = diagnostic.helps.first() {
         mistake.hint = Some(help.message.clone());
