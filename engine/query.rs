@@ -265,14 +265,15 @@ impl Query {
         sql: &str,
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
+        let state = self.context.state();
         let mut parsed = text::expression(sql)?;
         zones::named_in(&mut parsed.expr)?;
-        let expression = self.context.state().create_logical_expr_from_sql_expr(parsed, &schema)?;
+        let expression = state.create_logical_expr_from_sql_expr(parsed, &schema)?;
         let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };
         let rows = Arc::new(LogicalPlan::EmptyRelation(rows));
         let plan = LogicalPlan::Projection(Projection::try_new(vec![expression], rows)?);
         let (plan, _) = numbers::settled(plan)?;
-        let analyzed = analyze(&self.context.state(), plan)?.expressions().pop();
+        let analyzed = analyze(&state, plan)?.expressions().pop();
         let expression = analyzed.ok_or_else(|| {
             DataFusionError::Internal("an expression went while it was analyzed".to_owned())
         })?;
