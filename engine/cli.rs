@@ -240,7 +240,7 @@ async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
         Command::Sql(sql) => sql.run(&common).await,
         Command::Status => status::status(&common).await,
         Command::Check(check) => check.run(&common).await,
-        Command::Quarantine(quarantine) => quarantine.run(&common).await,
+        Command::Quarantine(quarantine) => Box::pin(quarantine.run(&common)).await,
         Command::Config => project::config(&common),
         Command::Doctor => doctor::doctor(&common).await,
         Command::Completions { shell } => {

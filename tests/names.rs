@@ -245,7 +245,7 @@ fn a_folder_that_is_a_link_out_is_read_only_where_the_settings_name_its_target()
     symlink(&mounted, &folder).unwrap();
     let output = lake.run(&["run", "bronze"]);
     output.says(1, &["is a link out of the landing folder", "LAKE_INGEST_LINKED_FOLDERS"]);
-    lake.set("LAKE_INGEST_LINKED_FOLDERS", &format!("/nowhere, {}", mounted.display()));
+    lake.set("LAKE_INGEST_LINKED_FOLDERS", format!("/nowhere, {}", mounted.display()));
     lake.ok(&["run", "bronze"]);
     assert_eq!(ids(&lake), "mounted");
     // Within the landing folder a link needs no leave.

@@ -50,13 +50,14 @@ fn newest(lake: &Lake, table: &str, kind: &str) -> Value {
         let actions = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         actions.collect::<Vec<_>>()
     });
-    actions.filter_map(|action| action.get(kind).cloned()).last().unwrap()
+    actions.filter_map(|action| action.get(kind).cloned()).next_back().unwrap()
 }
 
 /// What another tool commits to a table.
 fn commit(lake: &Lake, table: &str, actions: &[Value]) {
     let number = commits(lake, table).len();
-    let text: String = actions.iter().map(|action| format!("{action}\n")).collect();
+    let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+    let text = lines.join("\n") + "\n";
     std::fs::write(log(lake, table).join(format!("{number:020}.json")), text).unwrap();
 }
 

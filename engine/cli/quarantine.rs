@@ -63,7 +63,7 @@ impl Quarantine {
                 let (tables, _) = open(common).await?;
                 show(&tables, number, common.global.output).await
             }
-            Command::Replay { table } => take_in(common, table.as_deref()).await,
+            Command::Replay { table } => Box::pin(take_in(common, table.as_deref())).await,
         }
     }
 }
@@ -136,7 +136,7 @@ fn whole(rows: &RecordBatch) -> Result<String> {
 
 async fn take_in(common: &Common, table: Option<&str>) -> Result<()> {
     let world = common.world(Need::Parsed).await?;
-    for replayed in replay(&world, table).await? {
+    for replayed in Box::pin(replay(&world, table)).await? {
         if !common.quiet() {
             let name = replayed.table.to_string();
             say(&format!(

@@ -38,7 +38,7 @@ pub(super) fn push_string(
         }
         // A text that is JSON is looked into like a JSON column.
         _ if persons.may_be_in(bytes, matches!(text, Text::Unescaped)) => {
-            push_cleaned(leaf, row, bytes, persons)
+            push_cleaned(leaf, row, bytes, persons);
         }
         _ => leaf.column.push_text(row, bytes),
     }

@@ -80,14 +80,13 @@ impl ScalarUDFImpl for DateBin {
         let moments = moments.as_primitive::<TimestampMicrosecondType>();
         let local = zone.as_deref().filter(|zone| !is_utc(zone));
         let local = local.map(str::parse::<Tz>).transpose()?;
-        let origin = origin(args.args.get(2), local.as_ref())?;
+        let origin = origin(args.args.get(2), local)?;
         let bins: Micros = match stride.zip(origin) {
             None => Micros::new_null(moments.len()),
             Some((stride, origin)) => {
                 require_length(&stride)?;
-                moments.try_unary(|us| {
-                    begin(us, &stride, origin, local.as_ref()).ok_or_else(out_of_range)
-                })?
+                moments
+                    .try_unary(|us| begin(us, &stride, origin, local).ok_or_else(out_of_range))?
             }
         };
         let bins = bins.with_timezone_opt(zone);
@@ -99,16 +98,16 @@ impl ScalarUDFImpl for DateBin {
 }
 
 /// The origin on the clock of the moments' zone; the begin of 1970 if there is none.
-fn origin(origin: Option<&ColumnarValue>, local: Option<&Tz>) -> Result<Option<i64>> {
+fn origin(origin: Option<&ColumnarValue>, local: Option<Tz>) -> Result<Option<i64>> {
     let (us, zone) = match origin {
         None => return Ok(Some(0)),
         Some(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(us, zone))) => (*us, zone),
         Some(_) => return exec_err!("date_bin wants one origin for all rows"),
     };
     let own = zone.as_deref().map(str::parse::<Tz>).transpose()?;
-    let shown = |us: i64, zone: &Tz| wall_clock(us, zone).ok_or_else(out_of_range);
+    let shown = |us: i64, zone: Tz| wall_clock(us, zone).ok_or_else(out_of_range);
     match (us, &own) {
-        (Some(us), Some(own)) => shown(us, local.unwrap_or(own)).map(Some),
+        (Some(us), Some(own)) => shown(us, local.unwrap_or(*own)).map(Some),
         (us, _) => Ok(us),
     }
 }
@@ -126,7 +125,7 @@ fn require_length(stride: &IntervalMonthDayNano) -> Result<()> {
 }
 
 /// The begin of the bin of a moment, by the clock of a zone.
-fn begin(us: i64, stride: &IntervalMonthDayNano, origin: i64, local: Option<&Tz>) -> Option<i64> {
+fn begin(us: i64, stride: &IntervalMonthDayNano, origin: i64, local: Option<Tz>) -> Option<i64> {
     let Some(zone) = local else { return bin(us, stride, origin) };
     let shown = wall_clock(us, zone)?;
     let begin = bin(shown, stride, origin)?;
@@ -203,9 +202,9 @@ mod tests {
             ("2026-11-01T05:30:00Z", "2026-11-01T05:00:00Z"),
             ("2026-11-01T15:30:00Z", "2026-11-01T15:00:00Z"),
         ] {
-            assert_eq!(begin(us(moment), &hour, 0, Some(&zone)), Some(us(of_hour)));
+            assert_eq!(begin(us(moment), &hour, 0, Some(zone)), Some(us(of_hour)));
             let midnight = us("2026-11-01T04:00:00Z");
-            assert_eq!(begin(us(moment), &day, 0, Some(&zone)), Some(midnight), "{moment}");
+            assert_eq!(begin(us(moment), &day, 0, Some(zone)), Some(midnight), "{moment}");
         }
     }
 }

@@ -42,7 +42,7 @@ fn naive(us: i64) -> Option<NaiveDateTime> {
 }
 
 /// Microseconds east of UTC at a moment.
-fn offset_us(us: i64, zone: &Tz) -> Option<i64> {
+fn offset_us(us: i64, zone: Tz) -> Option<i64> {
     Some(east_us(&zone.offset_from_utc_datetime(&naive(us)?)))
 }
 
@@ -51,21 +51,21 @@ fn east_us(offset: &impl Offset) -> i64 {
 }
 
 /// What the clock shows at a moment.
-pub(super) fn wall_clock(us: i64, zone: &Tz) -> Option<i64> {
+pub(super) fn wall_clock(us: i64, zone: Tz) -> Option<i64> {
     us.checked_add(offset_us(us, zone)?)
 }
 
 /// The moment at which the clock shows a time.
-pub(super) fn moment(local: i64, zone: &Tz) -> Option<i64> {
+pub(super) fn moment(local: i64, zone: Tz) -> Option<i64> {
     moment_by(local, zone, i64::min)
 }
 
 /// As [`moment`], and the earlier one where the clock shows a time twice.
-pub(super) fn first_moment(local: i64, zone: &Tz) -> Option<i64> {
+pub(super) fn first_moment(local: i64, zone: Tz) -> Option<i64> {
     moment_by(local, zone, i64::max)
 }
 
-fn moment_by(local: i64, zone: &Tz, of_two: impl Fn(i64, i64) -> i64) -> Option<i64> {
+fn moment_by(local: i64, zone: Tz, of_two: impl Fn(i64, i64) -> i64) -> Option<i64> {
     let offset = match zone.offset_from_local_datetime(&naive(local)?) {
         LocalResult::Single(offset) => east_us(&offset),
         LocalResult::Ambiguous(one, other) => of_two(east_us(&one), east_us(&other)),
@@ -79,7 +79,7 @@ fn moment_by(local: i64, zone: &Tz, of_two: impl Fn(i64, i64) -> i64) -> Option<
 }
 
 /// A moment plus an INTERVAL: months and days by the calendar of the zone, the rest by the clock.
-pub(super) fn plus(us: i64, interval: &IntervalMonthDayNano, zone: Option<&Tz>) -> Option<i64> {
+pub(super) fn plus(us: i64, interval: &IntervalMonthDayNano, zone: Option<Tz>) -> Option<i64> {
     let by_calendar = interval.months != 0 || interval.days != 0;
     let begin = match zone {
         _ if !by_calendar => us,
@@ -179,10 +179,10 @@ impl ScalarUDFImpl for Local {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let zone: Tz = self.zone.parse()?;
         let found: ArrayRef = match self.kind {
-            Kind::WallClock => Arc::new(each(&arrays[0], |us| wall_clock(us, &zone))?),
-            Kind::Moment => Arc::new(each(&arrays[0], |us| moment(us, &zone))?),
-            Kind::Read | Kind::TryRead => Arc::new(self.texts(&arrays[0], &zone)?),
-            Kind::Plus | Kind::Minus => Arc::new(self.shifted(&arrays, &zone)?),
+            Kind::WallClock => Arc::new(each(&arrays[0], |us| wall_clock(us, zone))?),
+            Kind::Moment => Arc::new(each(&arrays[0], |us| moment(us, zone))?),
+            Kind::Read | Kind::TryRead => Arc::new(self.texts(&arrays[0], zone)?),
+            Kind::Plus | Kind::Minus => Arc::new(self.shifted(&arrays, zone)?),
         };
         let found = cast_zone(&found, args.return_type());
         if is_scalar {
@@ -193,7 +193,7 @@ impl ScalarUDFImpl for Local {
 }
 
 impl Local {
-    fn texts(&self, texts: &ArrayRef, zone: &Tz) -> Result<Micros> {
+    fn texts(&self, texts: &ArrayRef, zone: Tz) -> Result<Micros> {
         let texts = cast(texts, &DataType::Utf8)?;
         let read = |text: Option<&str>| match (text, text.and_then(|text| read_text(text, zone))) {
             (Some(_), None) if self.kind == Kind::Read => Err(no_time()),
@@ -202,7 +202,7 @@ impl Local {
         texts.as_string::<i32>().iter().map(read).collect()
     }
 
-    fn shifted(&self, arrays: &[ArrayRef], zone: &Tz) -> Result<Micros> {
+    fn shifted(&self, arrays: &[ArrayRef], zone: Tz) -> Result<Micros> {
         let moments = cast(&arrays[0], &micros_in(Some(&self.zone)))?;
         let intervals = arrays[1].as_primitive::<IntervalMonthDayNanoType>();
         let pairs = moments.as_primitive::<TimestampMicrosecondType>().iter().zip(intervals);
@@ -243,8 +243,8 @@ fn cast_zone(times: &ArrayRef, data_type: &DataType) -> ArrayRef {
 }
 
 /// A text that says no offset is a local time.
-fn read_text(text: &str, zone: &Tz) -> Option<i64> {
-    if let Ok(found) = string_to_datetime(zone, text) {
+fn read_text(text: &str, zone: Tz) -> Option<i64> {
+    if let Ok(found) = string_to_datetime(&zone, text) {
         return Some(found.timestamp_micros());
     }
     // The hour that comes twice or not at all is no fault of the text.
@@ -286,10 +286,10 @@ mod tests {
             ("+05:30", "2026-10-25T02:30:00", "2026-10-24T21:00:00Z"),
         ] {
             let tz: Tz = zone.parse().unwrap();
-            assert_eq!(moment(us(local), &tz), Some(us(expected)), "{local} {zone}");
+            assert_eq!(moment(us(local), tz), Some(us(expected)), "{local} {zone}");
         }
         let tz: Tz = "Europe/Berlin".parse().unwrap();
-        let first = first_moment(us("2026-10-25T02:30:00"), &tz);
+        let first = first_moment(us("2026-10-25T02:30:00"), tz);
         assert_eq!(first, Some(us("2026-10-25T00:30:00Z")));
     }
 
@@ -299,8 +299,8 @@ mod tests {
         let (day, hours) = (IntervalMonthDayNano::new(0, 1, 0), 86_400_000_000_000);
         let hours = IntervalMonthDayNano::new(0, 0, hours);
         let start = us("2026-03-28T11:00:00Z");
-        assert_eq!(plus(start, &day, Some(&tz)), Some(us("2026-03-29T10:00:00Z")));
-        assert_eq!(plus(start, &hours, Some(&tz)), Some(us("2026-03-29T11:00:00Z")));
+        assert_eq!(plus(start, &day, Some(tz)), Some(us("2026-03-29T10:00:00Z")));
+        assert_eq!(plus(start, &hours, Some(tz)), Some(us("2026-03-29T11:00:00Z")));
         assert_eq!(plus(start, &day, None), Some(us("2026-03-29T11:00:00Z")));
         let month = IntervalMonthDayNano::new(1, 0, 0);
         assert_eq!(plus(us("2026-01-31"), &month, None), Some(us("2026-02-28")));
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_time_that_no_calendar_has_is_none() {
         let tz: Tz = "Europe/Berlin".parse().unwrap();
-        assert_eq!((wall_clock(i64::MAX, &tz), moment(i64::MIN, &tz)), (None, None));
+        assert_eq!((wall_clock(i64::MAX, tz), moment(i64::MIN, tz)), (None, None));
         let day = IntervalMonthDayNano::new(0, 1, 0);
         assert_eq!(plus(i64::MAX, &day, None), None);
     }

@@ -81,15 +81,15 @@ impl TableFunctionImpl for Series {
 impl Series {
     /// The rows of a list.
     fn far(&self, exprs: &[Expr]) -> Result<Arc<dyn TableProvider>> {
-        let [start, stop, step] = exprs else {
+        let [start, end, step] = exprs else {
             return plan_err!("{} of times wants a start, an end and a step", self.list.name());
         };
         // As DataFusion's, a table of dates has times.
-        let time = |end: &Expr| match end {
-            Expr::Literal(ScalarValue::Date32(_), _) => cast(end.clone(), micros_in(None)),
-            _ => end.clone(),
+        let time = |of: &Expr| match of {
+            Expr::Literal(ScalarValue::Date32(_), _) => cast(of.clone(), micros_in(None)),
+            _ => of.clone(),
         };
-        let list = self.list.call(vec![time(start), time(stop), step.clone()]).alias("value");
+        let list = self.list.call(vec![time(start), time(end), step.clone()]).alias("value");
         let plan =
             LogicalPlanBuilder::empty(true).project([list])?.unnest_column("value")?.build()?;
         Ok(Arc::new(ViewTable::new(plan, None)))
@@ -170,26 +170,26 @@ impl ScalarUDFImpl for List {
 
 impl List {
     fn lists(&self, arrays: &[ArrayRef]) -> Result<ListArray> {
-        let [start, stop, step] = arrays else {
+        let [start, end, step] = arrays else {
             return exec_err!("{} of times wants a start, an end and a step", self.name);
         };
-        let zones = [zone_of(start)?, zone_of(stop)?];
+        let zones = [zone_of(start)?, zone_of(end)?];
         let of_dates = !matches!(start.data_type(), DataType::Timestamp(..));
-        let (start, stop) = (in_micros(start)?, in_micros(stop)?);
-        let (starts, stops) = (
+        let (start, end) = (in_micros(start)?, in_micros(end)?);
+        let (starts, ends) = (
             start.as_primitive::<TimestampMicrosecondType>(),
-            stop.as_primitive::<TimestampMicrosecondType>(),
+            end.as_primitive::<TimestampMicrosecondType>(),
         );
         let steps = step.as_primitive::<IntervalMonthDayNanoType>();
         let mut values = Vec::new();
         let (mut lengths, mut valid) = (Vec::new(), Vec::new());
-        for ((start, stop), step) in starts.iter().zip(stops).zip(steps) {
+        for ((start, end), step) in starts.iter().zip(ends).zip(steps) {
             let before = values.len();
-            let row = start.zip(stop).zip(step);
-            if let Some(((start, stop), step)) = row {
+            let row = start.zip(end).zip(step);
+            if let Some(((start, end), step)) = row {
                 self.require_step(&step, of_dates)?;
-                let stop = same_clock(stop, &zones).ok_or_else(out_of_range)?;
-                self.fill(&mut values, start, stop, &step, zones[0].as_ref())?;
+                let end = same_clock(end, &zones).ok_or_else(out_of_range)?;
+                self.fill(&mut values, start, end, &step, zones[0])?;
             }
             lengths.push(values.len() - before);
             valid.push(row.is_some());
@@ -222,9 +222,9 @@ impl List {
         &self,
         values: &mut Vec<i64>,
         start: i64,
-        stop: i64,
+        end: i64,
         step: &IntervalMonthDayNano,
-        zone: Option<&Tz>,
+        zone: Option<Tz>,
     ) -> Result<()> {
         let next = |us| plus(us, step, zone).ok_or_else(out_of_range);
         let forward = plus(start, step, None).ok_or_else(out_of_range)? > start;
@@ -237,7 +237,7 @@ impl List {
             None => start,
         };
         loop {
-            let passed = match current.cmp(&stop) {
+            let passed = match current.cmp(&end) {
                 Ordering::Equal => self.name == "range",
                 Ordering::Less => !forward,
                 Ordering::Greater => forward,
@@ -261,11 +261,11 @@ impl List {
 }
 
 /// An end on the clock of the start: one in a zone beside one without.
-fn same_clock(stop: i64, zones: &[Option<Tz>; 2]) -> Option<i64> {
+fn same_clock(end: i64, zones: &[Option<Tz>; 2]) -> Option<i64> {
     match zones {
-        [Some(zone), None] => moment(stop, zone),
-        [None, Some(zone)] => wall_clock(stop, zone),
-        _ => Some(stop),
+        [Some(zone), None] => moment(end, *zone),
+        [None, Some(zone)] => wall_clock(end, *zone),
+        _ => Some(end),
     }
 }
 

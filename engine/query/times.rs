@@ -29,8 +29,9 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         let inner = match kind {
             Kind::Truncate => datetime::date_trunc(),
             Kind::Format => datetime::to_char(),
-            Kind::Read => datetime::to_timestamp_micros(&ConfigOptions::default()),
-            Kind::ReadMicros => datetime::to_timestamp_micros(&ConfigOptions::default()),
+            Kind::Read | Kind::ReadMicros => {
+                datetime::to_timestamp_micros(&ConfigOptions::default())
+            }
             Kind::ReadMillis => datetime::to_timestamp_millis(&ConfigOptions::default()),
             Kind::ReadSeconds => datetime::to_timestamp_seconds(&ConfigOptions::default()),
             Kind::ReadUnix => datetime::to_unixtime(),
@@ -263,8 +264,8 @@ fn first_midnight(truncated: ColumnarValue) -> Result<ColumnarValue> {
     // Rows of one day follow each other as a rule.
     let mut last: Option<(i64, i64)> = None;
     let first = |us: i64| -> Result<i64> {
-        let local = wall_clock(us, &tz);
-        local.and_then(|local| first_moment(local, &tz)).ok_or_else(out_of_range)
+        let local = wall_clock(us, tz);
+        local.and_then(|local| first_moment(local, tz)).ok_or_else(out_of_range)
     };
     let firsts = array.as_primitive::<TimestampMicrosecondType>().iter().map(|us| {
         let Some(us) = us else { return Ok(None) };

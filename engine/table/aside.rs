@@ -76,7 +76,7 @@ impl Aside {
     pub(super) fn put(&mut self, rows: RecordBatch, folders: Vec<u32>) -> Result<()> {
         self.bytes += rows.get_array_memory_size() + rows.num_rows() * PLACE_BYTES;
         self.batches.push((rows, folders));
-        if self.bytes > self.memory_bytes { self.to_file() } else { Ok(()) }
+        if self.bytes > self.memory_bytes { self.spill() } else { Ok(()) }
     }
 
     /// The folders of all rows. No more may be put aside.
@@ -84,7 +84,7 @@ impl Aside {
         self.sorted = Sorted::new(std::mem::take(&mut self.batches));
         let mut folders: Vec<u32> = self.sorted.parts.keys().copied().collect();
         if let Some(file) = &mut self.file {
-            file.to_read().map_err(failed)?;
+            file.begin_reading().map_err(failed)?;
             folders.extend(file.parts.keys());
             folders.sort_unstable();
             folders.dedup();
@@ -108,16 +108,15 @@ impl Aside {
         part.map_err(failed)
     }
 
-    fn to_file(&mut self) -> Result<()> {
+    fn spill(&mut self) -> Result<()> {
         let sorted = Sorted::new(std::mem::take(&mut self.batches));
         self.bytes = 0;
         let Some(first) = sorted.batches.first() else { return Ok(()) };
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let folder = (self.scratch)()?;
-                self.file.insert(ScratchFile::create(folder, first).map_err(failed)?)
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let folder = (self.scratch)()?;
+            self.file.insert(ScratchFile::create(folder, first).map_err(failed)?)
         };
         file.add(&sorted).map_err(failed)
     }
@@ -176,7 +175,7 @@ impl ScratchFile {
         Ok(())
     }
 
-    fn to_read(&mut self) -> Result<(), ArrowError> {
+    fn begin_reading(&mut self) -> Result<(), ArrowError> {
         if let Some(mut writer) = self.writer.take() {
             writer.finish()?;
         }

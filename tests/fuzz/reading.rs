@@ -210,14 +210,12 @@ impl Reading {
         match &chunk.body {
             Body::Lines { first, bytes } => {
                 let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n');
-                let mut position = *first;
-                for line in lines {
+                for (position, line) in (*first..).zip(lines) {
                     // A blank line is no record, and in a list that follows its position counts anew.
                     if !line.trim_ascii().is_empty() {
                         self.record(position, line, limit, text)?;
                         self.run(position, position + 1);
                     }
-                    position += 1;
                 }
             }
             Body::Records { bytes, records } => {
