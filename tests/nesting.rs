@@ -55,7 +55,7 @@ fn a_check_that_nests_without_end_is_a_mistake() {
     for check in [
         nested("(", "n > 0", ")", 5000),
         nested("NOT ", "n > 0", "", 5000),
-        nested("ceil(", "n", ")", 48) + " > 0",
+        nested("ceil(", "n", ")", 55) + " > 0",
         nested("CASE WHEN n > 0 THEN ", "true", " END", 300),
         vec!["n > 0"; 10_000].join(" AND "),
     ] {

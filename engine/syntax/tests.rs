@@ -1,3 +1,5 @@
+//! Texts that nest, go on, or double, and their neighbours that people write.
+
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 
