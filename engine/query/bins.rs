@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(bin(far, &months, 0), Some(us("9999-10-01T00:00:00Z")));
         let days = IntervalMonthDayNano::new(0, 5, 0);
         assert_eq!(bin(-1, &days, 0), Some(-5 * 86_400_000_000));
-        assert_eq!(bin(far, &days, us("0001-01-01T00:00:00Z")), Some(us("9999-12-29T00:00:00Z")));
+        assert_eq!(bin(far, &days, us("0001-01-01T00:00:00Z")), Some(us("9999-12-28T00:00:00Z")));
         let ns = IntervalMonthDayNano::new(0, 0, 1_500);
         assert_eq!(bin(5, &ns, 0), Some(4));
     }
