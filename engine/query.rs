@@ -40,6 +40,7 @@ mod nodes;
 mod opaque;
 mod order;
 mod pulled;
+mod quotient;
 mod reporting;
 mod series;
 mod shapes;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
+use datafusion::arrow::compute::kernels::numeric::{add, mul, neg, rem, sub};
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Field, FieldRef, TimeUnit,
 };
@@ -26,6 +26,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
 use super::nodes::{input_schema, rewritten};
+use super::quotient::divided;
 use super::written::{sql_name, written};
 use super::{checked_sum, guard};
 use crate::error::Error;
@@ -213,7 +214,7 @@ impl ScalarUDFImpl for Checked {
             Op::Add => add,
             Op::Subtract => sub,
             Op::Multiply => mul,
-            Op::Divide => div,
+            Op::Divide => divided,
             Op::Modulo => rem,
             Op::Negate => return self.negated(&args.args[0]),
             Op::Cast => {
