@@ -31,6 +31,7 @@ mod bounded;
 mod checked;
 mod checked_sum;
 mod distinct_sum;
+mod drawn;
 mod explain;
 mod guard;
 mod hash;
@@ -193,6 +194,7 @@ impl Query {
         let state = self.context.state();
         let mut statement =
             state.sql_to_statement(sql, &state.config_options().sql_parser.dialect)?;
+        drawn::require_once(&state, &statement)?;
         using::with_merged_keys(&state, &mut statement)?;
         let plan = state.statement_to_plan(statement).await?;
         read_only.verify_plan(&plan)?;
