@@ -377,13 +377,13 @@ class Maker:
         """Window functions of all frames, with NULLs and ties."""
         calls = []
         for number in range(self.pick(1, 1, 2, 3)):
-            partition = self.pick("", "PARTITION BY g ", "PARTITION BY k, ok ", "PARTITION BY s ")
+            partition = self.pick("", "PARTITION BY g ", "PARTITION BY k, ok ", "PARTITION BY s ", "PARTITION BY f ")
             direction = self.pick("", " DESC", " DESC NULLS LAST", " NULLS FIRST")
             if self.chance(30):
                 function = self.pick(
                     "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "count(*)", "sum(v)", "min(s)", "max(d)"
                 )
-                over = f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's')}{direction}"
+                over = f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's', 'f')}{direction}"
             elif self.chance(30):
                 function = self.pick(
                     "sum(v)",
@@ -421,6 +421,8 @@ class Maker:
                     "avg(v)",
                     "sum(d)",
                     "sum(f)",
+                    "avg(f)",
+                    "var_pop(f)",
                     "count(*)",
                     "max(ts)",
                     "min(day)",
@@ -433,7 +435,7 @@ class Maker:
                 )
                 ranks = function.startswith(("row_number", "ntile", "lag", "lead"))
                 over = (
-                    f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's')}{direction}, id{self.pick('', ' DESC')}"
+                    f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's', 'f')}{direction}, id{self.pick('', ' DESC')}"
                     + ("" if ranks or self.chance(40) else self.frame(False))
                 )
             calls.append(f"{function} OVER ({over}) AS w{number}")
@@ -647,6 +649,12 @@ class Maker:
             "v BETWEEN n AND k",
             "exp(0 * f)",
             "ln(f * f + 1)",
+            "CASE f WHEN 0 THEN 1 WHEN 2.5 THEN 2 ELSE 3 END",
+            "f IN (1, 2, 3, 4, 0)",
+            "nullif(f, 0)",
+            "NOT (v IN (1, 2) AND v IN (3, 4))",
+            "v NOT IN (1, 2) OR v NOT IN (3, 4)",
+            "NOT ((v = 1 OR v = 2) AND v NOT IN (1, 2, 3))",
         ]
         times = [
             "date_trunc('hour', ts)",
@@ -671,6 +679,10 @@ class Maker:
             "date_trunc('day', ts) = day",
             "ts = TIMESTAMP '2026-03-29 01:30:00'",
             "day BETWEEN DATE '2026-01-01' AND DATE '2026-12-31'",
+            *(
+                f"extract({part} FROM ts - TIMESTAMP '2026-01-03 05:07:09.25')"
+                for part in ("day", "hour", "minute", "second", "millisecond", "microsecond", "epoch")
+            ),
         ]
         picked = (
             self.random.sample(texts, 2)
