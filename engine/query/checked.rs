@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, Decimal128Array};
-use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
+use datafusion::arrow::compute::kernels::numeric::{add, mul, neg, rem, sub};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Field, FieldRef, TimeUnit,
@@ -27,6 +27,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
 use super::nodes::{input_schema, rewritten};
+use super::quotient::divided;
 use super::written::{sql_name, written};
 use super::{checked_sum, first_known, guard};
 use crate::error::Error;
@@ -244,7 +245,7 @@ impl ScalarUDFImpl for Checked {
             Op::Add => add,
             Op::Subtract => sub,
             Op::Multiply => mul,
-            Op::Divide => div,
+            Op::Divide => divided,
             Op::Modulo => rem,
             Op::Negate => return self.negated(&args.args[0]),
             Op::ShiftLeft | Op::ShiftRight => return self.shifted(&args.args),

@@ -190,9 +190,15 @@ fn wide_type(name: &str, arg: &Expr, data_type: &DataType) -> Option<DataType> {
         ("sum", DataType::Int64) => (!is_small(arg)).then_some(DataType::Decimal128(19, 0)),
         ("sum", DataType::UInt64) => Some(DataType::Decimal128(20, 0)),
         ("sum" | "avg", DataType::Duration(_)) => Some(DataType::Decimal128(19, 0)),
-        ("sum", DataType::Decimal128(precision @ 29.., scale))
-        | ("avg", DataType::Decimal128(precision @ 25.., scale @ ..=34)) => {
+        ("sum", DataType::Decimal128(precision @ 29.., scale)) => {
             Some(DataType::Decimal256(*precision, *scale))
+        }
+        // An average is cut behind its last digit; with one more digit it can be rounded.
+        ("avg", DataType::Decimal128(precision @ ..=24, scale)) => {
+            Some(DataType::Decimal128(precision + 1, scale + 1))
+        }
+        ("avg", DataType::Decimal128(precision, scale @ ..=34)) => {
+            Some(DataType::Decimal256(precision + 1, scale + 1))
         }
         _ => None,
     }

@@ -45,6 +45,10 @@ pub(super) fn in_right_shapes(plan: LogicalPlan) -> Result<LogicalPlan> {
                 copies.set(copies.get() + 1);
                 counting_copies(join, copies.get())?
             }
+            LogicalPlan::Window(window) => {
+                let window = LogicalPlan::Window(super::intervals::ordered(window)?);
+                expressions(window, &subqueries)?
+            }
             node => expressions(node, &subqueries)?,
         };
         Ok(Transformed::yes(node))

@@ -74,7 +74,7 @@ def value(choice, name, null):
             if choice.random() < 0.5
             else choice.choice(["0.000", "1.500", "-2.000", "2.500"])
         ),
-        "f": lambda: choice.choice([0.0, 0.5, -1.5, 2.5, 3.0, 1.5]),
+        "f": lambda: choice.choice([0.0, -0.0, 0.5, -1.5, 2.5, 3.0, 1.5]),
         "ok": lambda: choice.random() < 0.5,
         "ts": lambda: choice.choice(
             [

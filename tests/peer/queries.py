@@ -379,13 +379,13 @@ class Maker:
         """Window functions of all frames, with NULLs and ties."""
         calls = []
         for number in range(self.pick(1, 1, 2, 3)):
-            partition = self.pick("", "PARTITION BY g ", "PARTITION BY k, ok ", "PARTITION BY s ")
+            partition = self.pick("", "PARTITION BY g ", "PARTITION BY k, ok ", "PARTITION BY s ", "PARTITION BY f ")
             direction = self.pick("", " DESC", " DESC NULLS LAST", " NULLS FIRST")
             if self.chance(30):
                 function = self.pick(
                     "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "count(*)", "sum(v)", "min(s)", "max(d)"
                 )
-                over = f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's')}{direction}"
+                over = f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's', 'f')}{direction}"
             elif self.chance(30):
                 function = self.pick(
                     "sum(v)",
@@ -423,6 +423,8 @@ class Maker:
                     "avg(v)",
                     "sum(d)",
                     "sum(f)",
+                    "avg(f)",
+                    "var_pop(f)",
                     "count(*)",
                     "max(ts)",
                     "min(day)",
@@ -435,7 +437,7 @@ class Maker:
                 )
                 ranks = function.startswith(("row_number", "ntile", "lag", "lead"))
                 over = (
-                    f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's')}{direction}, id{self.pick('', ' DESC')}"
+                    f"{partition}ORDER BY {self.pick('k', 'v', 'day', 's', 'f')}{direction}, id{self.pick('', ' DESC')}"
                     + ("" if ranks or self.chance(40) else self.frame(False))
                 )
             calls.append(f"{function} OVER ({over}) AS w{number}")
@@ -655,6 +657,12 @@ class Maker:
             "v BETWEEN n AND k",
             "exp(0 * f)",
             "ln(f * f + 1)",
+            "CASE f WHEN 0 THEN 1 WHEN 2.5 THEN 2 ELSE 3 END",
+            "f IN (1, 2, 3, 4, 0)",
+            "nullif(f, 0)",
+            "NOT (v IN (1, 2) AND v IN (3, 4))",
+            "v NOT IN (1, 2) OR v NOT IN (3, 4)",
+            "NOT ((v = 1 OR v = 2) AND v NOT IN (1, 2, 3))",
         ]
         times = [
             "date_trunc('hour', ts)",
@@ -690,6 +698,10 @@ class Maker:
             "ts < TIMESTAMP '9999-12-31 00:00:00' - INTERVAL '1 day'",
             "greatest(ts, TIMESTAMP '0001-01-01 00:00:00')",
             "date_trunc('month', coalesce(ts, TIMESTAMP '9999-12-31 00:00:00'))",
+            *(
+                f"extract({part} FROM ts - TIMESTAMP '2026-01-03 05:07:09.25')"
+                for part in ("day", "hour", "minute", "second", "millisecond", "microsecond", "epoch")
+            ),
         ]
         picked = (
             self.random.sample(texts, 2)
