@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::dataframe::DataFrame;
 
 use crate::contract::{Contract, TableName, is_plain, sql_type};
 use crate::decode::Decoder;
@@ -15,6 +16,7 @@ use crate::project::Project;
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine;
 use crate::query::{Limits, Query, explain};
+use crate::refresh::stored_inputs;
 use crate::rowcheck::RowChecks;
 
 /// What a check found.
@@ -161,6 +163,7 @@ impl Checker<'_> {
             }
         };
         let schema = frame.schema().as_arrow().clone();
+        self.raw_records(model, &frame);
         // Only a plan that could run has types that can be compared, and subqueries where they may be.
         if let Err(cause) = self.query.can_run(frame.clone()).await {
             self.mistakes.push(explain(&model.file, &model.text, &cause));
@@ -179,6 +182,29 @@ impl Checker<'_> {
             }
         }
         self.set_checks(model, &schema).await
+    }
+
+    /// What of a record in quarantine may name a person, as it came, is stored nowhere else.
+    fn raw_records(&mut self, model: &Model, frame: &DataFrame) {
+        let has_persons = self.project.sourced().any(|contract| !contract.personal.is_empty());
+        let own = quarantine::name();
+        let is_read = stored_inputs(self.project, model).contains(&own);
+        if model.refresh == Refresh::View || !has_persons || !is_read {
+            return;
+        }
+        // A plan that cannot be brought into its last shape has its mistake already.
+        let raw = self.query.columns_from(frame, &own, quarantine::AS_IT_CAME);
+        let raw = raw.unwrap_or_default();
+        let Some(column) = raw.first() else { return };
+        let message = format!(
+            "column `{column}` would store what came, with the raw ids of persons: {} of {own} stay there",
+            quarantine::AS_IT_CAME.join(", ")
+        );
+        let mut mistake = Mistake::new(&model.file, message);
+        mistake.span = model.input_spans.get(&own).cloned();
+        self.mistakes.push(mistake.hint(
+            "store the other columns, as error_class and error_message, or the length of these; a view that no stored model reads may have all of them",
+        ));
     }
 
     fn fits(&mut self, model: &Model, contract: &Contract, schema: &Schema) {

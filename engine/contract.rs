@@ -22,7 +22,7 @@ mod references;
 mod tests;
 mod text;
 mod types;
-pub use names::{CATALOG, quoted, quoted_list};
+pub use names::{CATALOG, quoted, quoted_list, spelled};
 pub(crate) use names::{PLAIN, is_plain, objection};
 pub(crate) use parse::lookup;
 pub use parse::parse;

@@ -97,10 +97,12 @@ pub async fn ingest(
     // Nothing is made for a table that cannot be read into.
     let Some(job) = failures.hold(world, Job::new(world, contract))? else { return Ok(None) };
     let mut total = Total::default();
+    let mut is_unread = false;
     if !feeds.keep_open(&contract.name) {
         // Both tables are there for SQL even before the first record.
         let opened = job.open().await;
         let Some(table) = failures.hold(world, opened)? else { return Ok(None) };
+        is_unread = table.is_unread()?;
         total.version = Some(table.version());
         if feeds.2.insert(contract.name.clone()) {
             match look_closely(&table).await {
@@ -110,7 +112,7 @@ pub async fn ingest(
             }
         }
     }
-    let mut is_whole = true;
+    let (mut is_whole, mut is_read) = (true, true);
     for source in &contract.sources {
         let read = match source.kind {
             SourceKind::Folder => {
@@ -125,10 +127,16 @@ pub async fn ingest(
                 let feed = feeds.0.entry((contract.name.clone(), source.name.clone())).or_default();
                 let read = topic::ingest_topic(&job, source, look, feed, &mut total).await;
                 // Brokers that are away are no reason to leave files unread.
-                failures.hold_passing(world, read)?
+                let read = failures.hold_passing(world, read)?;
+                is_read &= read != Some(false);
+                read.map(drop)
             }
         };
         is_whole &= read.is_some();
+    }
+    if is_unread && is_whole && is_read && total.batches == 0 {
+        let read = job.note_read().await;
+        total.version = failures.hold(world, read)?.or(total.version);
     }
     let is_written = total.rows + total.quarantined > 0;
     if !is_whole && !is_written {
@@ -204,9 +212,22 @@ impl<'a> Job<'a> {
     /// Makes the table and quarantine where they are missing, and columns that the contract has
     /// gained: models read them before the first record that has them.
     async fn open(&self) -> Result<Table> {
-        let mut table = self.world.lake.open_or_create(self.contract).await?;
-        self.world.lake.open_or_create(&self.staging.quarantine).await?;
-        if lacks_columns(table.schema()?.fields(), self.contract.schema().fields()) {
+        let lake = &self.world.lake;
+        let held = lake.table(&self.contract.name).await?;
+        let key = held.as_ref().map_or(Ok(None), |table| table.property(KEY_PROPERTY))?;
+        if key.is_none() {
+            self.refuse_second_key().await?;
+        }
+        let mut table = match held {
+            Some(table) => table,
+            None if self.has_source() => lake.open_or_create_unread(self.contract).await?,
+            None => lake.open_or_create(self.contract).await?,
+        };
+        lake.open_or_create(&self.staging.quarantine).await?;
+        // What a table that nobody has read lacks comes with its first commit.
+        if !table.is_unread()?
+            && lacks_columns(table.schema()?.fields(), self.contract.schema().fields())
+        {
             let metadata = self.evolve(&table, &[]).await?;
             let committed = table.commit(Commit { metadata, ..Commit::default() }).await?;
             if matches!(committed, (Outcome::Lost, _)) {
@@ -214,6 +235,41 @@ impl<'a> Job<'a> {
             }
         }
         Ok(table)
+    }
+
+    /// Whether a source is there to be read: a folder, or a topic of brokers that are named. One
+    /// that cannot be looked at is, too: reading it says why.
+    fn has_source(&self) -> bool {
+        let (lake, settings) = (&self.world.lake, &self.world.settings);
+        self.contract.sources.iter().any(|source| match source.kind {
+            SourceKind::Folder => !matches!(lake.landing_place(&source.name), Ok(None)),
+            SourceKind::Kafka => settings.get("kafka.brokers").is_some(),
+        })
+    }
+
+    /// Notes in a table that was made for records that all its sources were looked at: there are
+    /// none. Its version.
+    async fn note_read(&self) -> Result<u64> {
+        let mut table = self.world.lake.open_or_create(self.contract).await?;
+        let metadata = self.evolve(&table, &[]).await?;
+        if metadata.is_some() {
+            // Who was faster has noted it.
+            table.commit(Commit { metadata, ..Commit::default() }).await?;
+        }
+        Ok(table.version())
+    }
+
+    /// A table joins others by pseudonyms, which are equal only under one key: a new one must have
+    /// that of the lake.
+    async fn refuse_second_key(&self) -> Result<()> {
+        let Some(pseudonyms) = &self.staging.pseudonyms else { return Ok(()) };
+        let others = self.world.project.sourced();
+        for other in others.filter(|other| !other.personal.is_empty()) {
+            if let Some(table) = self.world.lake.table(&other.name).await? {
+                refuse_another_key(&table, pseudonyms, &self.contract.name)?;
+            }
+        }
+        Ok(())
     }
 
     /// The change that a batch's commit makes to the table's columns and properties.
@@ -402,7 +458,7 @@ pub(crate) async fn evolve(
     table.refuse_rules_of_others(false)?;
     let mut own = own.to_vec();
     if let Some(pseudonyms) = pseudonyms {
-        refuse_another_key(table, pseudonyms)?;
+        refuse_another_key(table, pseudonyms, table.name())?;
         own.push((KEY_PROPERTY.to_owned(), pseudonyms.key_id().to_owned()));
     }
     match table.evolve(contract, &own)? {
@@ -432,17 +488,20 @@ pub(crate) async fn evolve(
     }
 }
 
-/// Under another key every person would be two from now on.
-fn refuse_another_key(table: &Table, pseudonyms: &Pseudonyms) -> Result<()> {
-    match table.property(KEY_PROPERTY)? {
-        Some(before) if before != pseudonyms.key_id() && !table.files()?.is_empty() => {
-            Err(Error::usage(format!(
-                "{}: its pseudonyms were made under the key {before}, and `privacy.key` is {}",
-                table.name(),
-                pseudonyms.key_id()
-            ))
-            .hint("set LAKE_PRIVACY_KEY to the key that the table was made with; rows under a new key need a new table name"))
-        }
-        _ => Ok(()),
+/// Under another key every person would be two from now on: in `table`, or in the new table `name`
+/// beside it.
+fn refuse_another_key(table: &Table, pseudonyms: &Pseudonyms, name: &TableName) -> Result<()> {
+    let Some(before) = table.property(KEY_PROPERTY)? else { return Ok(()) };
+    if before == pseudonyms.key_id() || table.files()?.is_empty() {
+        return Ok(());
     }
+    let whose = match table.name() {
+        own if own == name => "its pseudonyms".to_owned(),
+        other => format!("the pseudonyms of {other} in this lake"),
+    };
+    Err(Error::usage(format!(
+        "{name}: {whose} were made under the key {before}, and `privacy.key` is {}",
+        pseudonyms.key_id()
+    ))
+    .hint("set LAKE_PRIVACY_KEY to the key that the lake was made with: persons are found across its tables only under one key; rows under a new key need another root (LAKE_ROOT)"))
 }

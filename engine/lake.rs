@@ -11,11 +11,14 @@ use url::Url;
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
 use crate::folder::Place;
+use crate::quarantine;
 use crate::settings::{Settings, without_user};
 use crate::table::{Scratch, StoreOptions, Table, may_pass, open_store, storage_error};
 
+mod address;
 mod scratch;
 
+use address::place;
 use scratch::Workplace;
 
 /// An object that can be created once: a store where that works again overwrites.
@@ -24,6 +27,9 @@ const MARKER_TEXT: &str = "\
 Every run of lake tries to create this object, and must be told that it is there already:
 a store that overwrites it instead would lose commits. Leave it here.
 ";
+
+/// The property of a table that records flow into.
+const SOURCE_PROPERTY: &str = "lake.source";
 
 /// The root of a lake and the landing place of its files.
 #[derive(Clone, Debug)]
@@ -59,8 +65,18 @@ impl Lake {
         self.root.to_file_path().ok()
     }
 
-    /// Opens a table at its newest version; `None` if nothing has made it yet.
+    /// Opens a table at its newest version; `None` if nothing has made it yet. A table is made
+    /// before its first rows are: one whose model never got to an end, or whose sources were never
+    /// read, does not hold no rows, but is not there yet.
     pub async fn table(&self, name: &TableName) -> Result<Option<Table>> {
+        let Some(table) = self.opened(name).await? else { return Ok(None) };
+        let is_computed = *name != quarantine::name() && table.property(SOURCE_PROPERTY)?.is_none();
+        let is_awaited = table.is_unread()? || (is_computed && table.is_blank()?);
+        Ok((!is_awaited).then_some(table))
+    }
+
+    /// Opens whatever stands in a table's folder.
+    async fn opened(&self, name: &TableName) -> Result<Option<Table>> {
         if Self::missing_folder(&self.table_url(name)?) {
             return Ok(None);
         }
@@ -81,17 +97,27 @@ impl Lake {
         table.ok_or_else(missing)
     }
 
-    /// Opens a table, making it first if it is not there.
+    /// Opens a table, making it first if it is not there. It may be one without its first rows.
     pub async fn open_or_create(&self, contract: &Contract) -> Result<Table> {
+        self.open_or_make(contract, false).await
+    }
+
+    /// The same for a table whose records wait in a source: until they are read it is not there for
+    /// others.
+    pub async fn open_or_create_unread(&self, contract: &Contract) -> Result<Table> {
+        self.open_or_make(contract, true).await
+    }
+
+    async fn open_or_make(&self, contract: &Contract, unread: bool) -> Result<Table> {
         let url = self.table_url(&contract.name)?;
         let mut tries = 0;
         loop {
-            if let Some(table) = self.table(&contract.name).await? {
+            if let Some(table) = self.opened(&contract.name).await? {
                 return Ok(table);
             }
             self.refuse_missing_root()?;
             Self::make_folder(&url)?;
-            match Table::create(contract, &url, &self.options).await {
+            match Table::create(contract, &url, &self.options, unread).await {
                 Err(error) if may_pass(&url, &error, &mut tries).await => {}
                 made => return made,
             }
@@ -262,31 +288,6 @@ fn not_written(place: &str, cause: object_store::Error) -> Error {
     storage_error(&what, cause.into()).unwrap_or_else(|cause| Error::retry(what).caused_by(cause))
 }
 
-fn place(settings: &Settings, name: &str) -> Result<Url> {
-    let text = settings.place(name);
-    let url = if text.contains("://") || text.starts_with("s3:") {
-        Url::parse(&format!("{}/", text.trim_end_matches('/'))).ok()
-    } else {
-        std::path::absolute(Path::new(&text))
-            .ok()
-            .and_then(|path| Url::from_directory_path(path).ok())
-    };
-    url.filter(is_place).ok_or_else(|| {
-        let shown = without_user(&text);
-        Error::usage(format!("setting `{name}`: `{shown}` is no folder and no s3://bucket/prefix"))
-            .hint("a prefix has no ? and no #, and user and password stand elsewhere")
-    })
-}
-
-fn is_place(url: &Url) -> bool {
-    let is_bucket = url.host_str().is_some_and(|host| !host.is_empty())
-        && url.username().is_empty()
-        && url.port().is_none()
-        && url.password().is_none();
-    let is_whole = url.query().is_none() && url.fragment().is_none();
-    is_whole && (url.scheme() == "file" || (is_bucket && matches!(url.scheme(), "s3" | "s3a")))
-}
-
 fn join(base: &Url, path: &str) -> Result<Url> {
     base.join(path).map_err(|cause| {
         Error::usage(format!("`{path}` is no place below {base}")).caused_by(cause)
@@ -414,23 +415,6 @@ mod tests {
         assert_eq!(error.exit_code(), 75);
         let report = error.report();
         assert!(report.contains("not you") && report.contains("permission"), "{report}");
-    }
-
-    #[test]
-    fn a_place_is_a_folder_or_a_prefix_and_nothing_more() {
-        let is_place = |text: &str| Url::parse(text).is_ok_and(|url| is_place(&url));
-        assert!(is_place("s3://bucket/a/b/") && is_place("file:///data/lake/"));
-        for text in [
-            "s3://b/x#1/",
-            "s3://b/x?1/",
-            "s3:///x/",
-            "s3://me:pass@b/x/",
-            "s3:/b/x/",
-            "s3://b:90/x/",
-            "ftp://b/",
-        ] {
-            assert!(!is_place(text), "{text}");
-        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::contract::TableName;
+use crate::contract::{TableName, spelled};
 use crate::error::{Error, Result};
 use crate::mistake::did_you_mean;
 use crate::model::Refresh;
@@ -54,8 +54,7 @@ pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
 
 fn find(project: &Project, name: &str) -> Result<TableName> {
     let names = project.names();
-    if let Some(found) = TableName::parse(name).filter(|parsed| names.contains(&parsed.to_string()))
-    {
+    if let Some(found) = spelled(name).filter(|parsed| names.contains(&parsed.to_string())) {
         Ok(found)
     } else {
         let error = Error::usage(format!("there is no table {name}"));

@@ -200,7 +200,11 @@ impl Project {
         }
         known.push("all".to_owned());
         known.push("maintain".to_owned());
-        for target in job.run.iter().filter(|target| !known.contains(target)) {
+        let is_known = |target: &String| {
+            known.contains(target)
+                || contract::spelled(target).is_some_and(|name| known.contains(&name.to_string()))
+        };
+        for target in job.run.iter().filter(|target| !is_known(target)) {
             let file = format!("jobs/{}.toml", job.name);
             let mut mistake = Mistake::new(&file, format!("there is no layer or table {target}"))
                 .find(&self.files[&file], target);

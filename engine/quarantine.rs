@@ -32,6 +32,9 @@ CREATE TABLE bronze.quarantine (
 )
 TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'table_name, source, position, first_seen_at')"#;
 
+/// The columns that hold a record as it came, raw ids of persons in it.
+pub const AS_IT_CAME: &[&str] = &["raw", "key", "headers"];
+
 /// A record that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
@@ -253,7 +256,7 @@ mod tests {
         let old: Vec<&str> = CONTRACT.lines().filter(|line| !is_new(line)).collect();
         let old = contract::parse(&name(), "old", &old.join("\n")).unwrap();
         assert_eq!(old.columns.len(), 9);
-        let mut table = Table::create(&old, &url, &StoreOptions::new()).await.unwrap();
+        let mut table = Table::create(&old, &url, &StoreOptions::new(), false).await.unwrap();
         let (new, events) = (contract().unwrap(), TableName::new("bronze", "t"));
         let both = rows(&new, &events, &[rejected()], 5).unwrap();
         let columns =

@@ -55,6 +55,7 @@ mod numbers;
 mod one_value;
 mod opaque;
 mod order;
+mod origin;
 mod parse;
 mod parts;
 mod pulled;
@@ -75,6 +76,7 @@ mod zones;
 pub use explain::explain;
 pub use guard::may_fail_on;
 pub use hash::ContentHash;
+use origin::Origin;
 
 /// What limits a query.
 #[derive(Clone, Debug)]
@@ -264,6 +266,23 @@ impl Query {
     /// Whether a planned query could be run: some of what can be planned cannot.
     pub async fn can_run(&self, frame: DataFrame) -> Result<(), DataFusionError> {
         frame.create_physical_plan().await.map(drop)
+    }
+
+    /// The columns of a planned query that hold values of a table's columns, views looked through.
+    ///
+    /// # Errors
+    /// The plan cannot be brought into its last shape.
+    pub fn columns_from(
+        &self,
+        frame: &DataFrame,
+        table: &TableName,
+        columns: &[&str],
+    ) -> Result<Vec<String>, DataFusionError> {
+        let (state, plan) = frame.clone().into_parts();
+        let plan = state.optimize(&plan)?;
+        let held = Origin { table, columns }.held_by(&plan)?;
+        let names = plan.schema().fields().iter().map(|field| field.name().clone());
+        Ok(names.zip(held).filter(|(_, held)| *held).map(|(name, _)| name).collect())
     }
 
     /// Runs a query and collects its rows.

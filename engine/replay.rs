@@ -13,7 +13,7 @@ use datafusion::arrow::compute::{cast, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use serde_json::{Map, Value, json};
 
-use crate::contract::{Contract, OnViolation, TableName};
+use crate::contract::{Contract, OnViolation, TableName, spelled};
 use crate::error::{Error, Result};
 use crate::ingest::{evolve, rules};
 use crate::mistake::did_you_mean;
@@ -101,8 +101,9 @@ fn wanted(world: &World, held: &BTreeSet<String>, only: Option<&str>) -> Result<
     let Some(only) = only else { return Ok(held.clone()) };
     let known: Vec<String> =
         world.project.sourced().map(|contract| contract.name.to_string()).collect();
-    if held.contains(only) || known.iter().any(|name| name == only) {
-        return Ok(BTreeSet::from([only.to_owned()]));
+    let named = spelled(only).map_or_else(|| only.to_owned(), |name| name.to_string());
+    if held.contains(&named) || known.contains(&named) {
+        return Ok(BTreeSet::from([named]));
     }
     let error = Error::usage(format!("there is no table {only} that reads a source"));
     Err(match did_you_mean(only, known.iter().map(String::as_str)) {

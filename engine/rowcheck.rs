@@ -308,17 +308,37 @@ pub fn strict(contract: &Contract) -> Contract {
             check.violation.action = OnViolation::Fail;
         }
     }
+    let mut checks = Vec::new();
     for column in &contract.columns {
-        if let Type::Text { max: Some(max) } = column.field.data_type {
-            contract.checks.push(Check {
-                name: format!("{}_fits_its_varchar", column.field.name),
-                expression: format!("character_length({}) <= {max}", quoted(&column.field.name)),
+        let (name, sql) = (&column.field.name, quoted(&column.field.name));
+        lengths(&column.field.data_type, name, &sql, &mut |name, expression| {
+            checks.push(Check {
+                name,
+                expression,
                 violation: Violation { action: OnViolation::Fail, at_most: None },
                 span: column.span.clone(),
             });
-        }
+        });
     }
+    contract.checks.extend(checks);
     contract
+}
+
+/// A check for each length in a type, also of the fields of a struct: its name, and its SQL.
+fn lengths(data_type: &Type, path: &str, sql: &str, add: &mut impl FnMut(String, String)) {
+    match data_type {
+        Type::Text { max: Some(max) } => {
+            add(format!("{path}_fits_its_varchar"), format!("character_length({sql}) <= {max}"));
+        }
+        Type::Struct(fields) => {
+            for field in fields {
+                let (path, sql) =
+                    (format!("{path}.{}", field.name), format!("{sql}['{}']", field.name));
+                lengths(&field.data_type, &path, &sql, add);
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

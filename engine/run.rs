@@ -9,6 +9,7 @@ use crate::ingest::{Feeds, Look, ingest};
 use crate::plan::{Plan, plan};
 use crate::query::limits;
 use crate::refresh::{Ask, Pins, refresh, stored_inputs};
+use crate::table::Table;
 use crate::world::{Event, Failures, Step, World};
 
 /// What to run.
@@ -127,33 +128,39 @@ async fn carry_out(
     if read.is_err() {
         world.lake.refuse_missing_root()?;
     }
-    let mut steps = read?;
-    steps.extend(run_models(world, plan, ask, &mut failures).await?);
+    let (mut steps, stopped) = read?;
+    steps.extend(run_models(world, plan, &stopped, ask, &mut failures).await?);
     failures.end()?;
     Ok(steps)
 }
 
-async fn read_sources(
+/// What became of the tables that read sources, and those of which one stopped before a record came.
+async fn read_sources<'a>(
     world: &World,
-    plan: &Plan,
+    plan: &'a Plan,
     look: &Look,
     feeds: &mut Feeds,
     failures: &mut Failures,
-) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
+) -> Result<(Vec<Step>, Vec<&'a TableName>)> {
+    let (mut steps, mut stopped) = (Vec::new(), Vec::new());
     for name in &plan.ingest {
         world.stop.check()?;
         let contract = world.project.contracts.get(name).ok_or_else(|| unplanned(name))?;
-        steps.extend(ingest(world, contract, look, feeds, failures).await?);
+        match ingest(world, contract, look, feeds, failures).await? {
+            Some(step) => steps.push(step),
+            None => stopped.push(name),
+        }
     }
-    Ok(steps)
+    Ok((steps, stopped))
 }
 
 /// Brings the models up to date, each after its inputs. One that fails holds back what depends on
-/// it: that would be computed from rows that are not right yet.
+/// it: that would be computed from rows that are not right yet. So does a source that failed before
+/// it was ever read: that would be computed from rows that nobody has counted.
 async fn run_models(
     world: &World,
     plan: &Plan,
+    stopped: &[&TableName],
     ask: Ask,
     failures: &mut Failures,
 ) -> Result<Vec<Step>> {
@@ -164,8 +171,14 @@ async fn run_models(
     let scratch = world.lake.scratch_folder()?;
     let limits = limits(&world.settings, Some(scratch.path()))?;
     let mut pins = Pins::take(world).await?;
-    let (mut failed, mut held_back): (BTreeSet<&TableName>, BTreeSet<&TableName>) =
-        Default::default();
+    let mut failed = BTreeSet::new();
+    for name in &plan.ingest {
+        let is_blank = pins.get(name).map_or(Ok(false), Table::is_blank)?;
+        if pins.lacks(name) || (is_blank && stopped.contains(&name)) {
+            failed.insert(name);
+        }
+    }
+    let mut held_back: BTreeSet<&TableName> = BTreeSet::new();
     for name in &plan.refresh {
         world.stop.check()?;
         let model = world.project.models.get(name).ok_or_else(|| unplanned(name))?;

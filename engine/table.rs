@@ -62,6 +62,9 @@ pub const TOPIC_PROPERTY: &str = "lake.topic.";
 /// The property of a table with personal columns that says under which key its pseudonyms are.
 pub const KEY_PROPERTY: &str = "lake.privacy_key";
 
+/// The property of a table whose sources were never read: its first commit takes it out.
+const UNREAD_PROPERTY: &str = "lake.unread";
+
 /// A change of a table's columns or properties, as part of a commit.
 pub type Change = Vec<Action>;
 
@@ -159,12 +162,22 @@ impl Table {
         }
     }
 
-    /// Makes the table of a contract. If somebody else makes it at the same time, theirs is it.
-    pub async fn create(contract: &Contract, url: &Url, options: &StoreOptions) -> Result<Self> {
+    /// Makes the table of a contract; `unread` if records wait for it, and its rows are not none
+    /// before the first look. If somebody else makes it at the same time, theirs is it.
+    pub async fn create(
+        contract: &Contract,
+        url: &Url,
+        options: &StoreOptions,
+        unread: bool,
+    ) -> Result<Self> {
         deltalake::aws::register_handlers(None);
         let name = &contract.name;
         let failed = |cause| translate(format!("cannot create table {name}"), cause);
         let schema = kernel_schema(contract)?;
+        let mut properties = properties(contract);
+        if unread {
+            properties.insert(UNREAD_PROPERTY.to_owned(), "true".to_owned());
+        }
         let delta = DeltaTable::try_from_url_with_storage_options(url.clone(), options.clone())
             .await
             .map_err(failed)?;
@@ -176,9 +189,7 @@ impl Table {
             .with_columns(schema.fields().cloned())
             .with_partition_columns(contract.partition_by.clone())
             .with_raise_if_key_not_exists(false)
-            .with_configuration(
-                properties(contract).into_iter().map(|(key, value)| (key, Some(value))),
-            )
+            .with_configuration(properties.into_iter().map(|(key, value)| (key, Some(value))))
             .await;
         match created {
             Ok(delta) => Ok(Self::of(name, delta)),
@@ -203,6 +214,16 @@ impl Table {
     /// A table that was dropped and made anew has another id.
     pub fn id(&self) -> Result<String> {
         Ok(self.state()?.metadata().id().to_owned())
+    }
+
+    /// Whether nobody has read the sources of this table yet.
+    pub fn is_unread(&self) -> Result<bool> {
+        Ok(self.property(UNREAD_PROPERTY)?.is_some())
+    }
+
+    /// Whether it was made, and nothing was committed to it since.
+    pub fn is_blank(&self) -> Result<bool> {
+        Ok(self.version() == 0 && self.files()?.is_empty())
     }
 
     /// The schema at this version.

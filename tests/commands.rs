@@ -85,6 +85,23 @@ fn a_table_can_be_read_as_it_was() {
 }
 
 #[test]
+fn a_table_is_named_on_the_command_line_as_in_sql() {
+    let lake = Lake::new();
+    lake.land("events/a.jsonl", include_bytes!("fixtures/domain/contract_examples.jsonl"));
+    lake.ok(&["run", "bronze"]);
+    for name in ["BRONZE.Events", "lake.bronze.events", "\"bronze\".\"events\"", "bronze.events"] {
+        lake.ok(&["run", "bronze", "--select", name]);
+        let count =
+            ["sql", "--version", &format!("{name}=0"), "SELECT count(*) FROM bronze.events"];
+        assert!(lake.ok(&count).stdout.contains('0'));
+        lake.ok(&["quarantine", "replay", "--table", name]);
+    }
+    for name in ["bronze.\"Events\"", "other.bronze.events", "bronze.events x", "events"] {
+        lake.run(&["run", "bronze", "--select", name]).says(2, &["there is no table"]);
+    }
+}
+
+#[test]
 fn quarantine_lists_and_shows_records() {
     let lake = Lake::new();
     lake.run(&["quarantine", "list"]).says(0, &["quarantine is empty"]);

@@ -143,6 +143,75 @@ fn a_project_with_words_that_have_no_effect_is_refused_before_anything_is_writte
 }
 
 #[test]
+fn a_clause_that_the_parser_forgets_is_refused_all_the_same() {
+    let table = "CREATE TABLE bronze.t (id STRING)";
+    for (contract, word) in [
+        (format!("{table} WITH ('lake.personal' = 'id') {SOURCE}"), "WITH"),
+        (format!("{table} PARTITIONED BY (_ingest_date) WITH (fillfactor = 70) {SOURCE}"), "WITH"),
+        (format!("{table} with () {SOURCE}"), "with"),
+        (format!("{table} {SOURCE} OPTIONS ()"), "OPTIONS"),
+        (format!("CREATE OR ALTER TABLE bronze.t (id STRING) {SOURCE}"), "OR"),
+    ] {
+        let lake = lake("id STRING", &[("lake/bronze/t.sql", &contract)]);
+        let expected = format!("{word} has no effect in a contract");
+        lake.run(&["check"]).says(2, &["error: 1 mistake", &expected, "^"]);
+    }
+    for contract in [
+        format!(
+            "-- WITH ('a' = 'b')\ncreate table \"lake\".Bronze.\"t\" (id STRING COMMENT 'WITH') /* WITH */\npartitioned by (_ingest_date)\n{SOURCE};\n-- WITH"
+        ),
+        format!("{table} PARTITIONED BY (id) TBLPROPERTIES ('lake.source' = 'folder:with')"),
+    ] {
+        lake("id STRING", &[("lake/bronze/t.sql", &contract)]).ok(&["check"]);
+    }
+}
+
+#[test]
+fn types_that_other_readers_cannot_take_from_a_folder_are_refused() {
+    let split = |data_type: &str| {
+        let lake = lake("id STRING", &[]);
+        let contract = format!("CREATE TABLE gold.g (id STRING, m {data_type}) PARTITIONED BY (m)");
+        lake.file("lake/gold/g.sql", &contract);
+        lake.file(
+            "sql/gold/g.sql",
+            &format!("SELECT id, CAST(NULL AS {data_type}) AS m FROM bronze.t"),
+        );
+        lake.run(&["check"])
+    };
+    for data_type in ["DECIMAL(20, 2)", "DECIMAL(9, 0)", "DOUBLE", "TIMESTAMP"] {
+        split(data_type).says(2, &["`m` cannot split the table into folders", "^"]);
+    }
+    for data_type in ["BIGINT", "INT", "DATE", "BOOLEAN"] {
+        split(data_type).says(0, &[]);
+    }
+}
+
+#[test]
+fn lengths_in_a_struct_of_a_model_are_checked() {
+    let lake = lake("id STRING, n DOUBLE", &[]);
+    let model = |inner: &str, query: &str| {
+        let contract =
+            format!("CREATE TABLE silver.g (id STRING, st STRUCT<n DOUBLE, s STRUCT<a {inner}>>)");
+        lake.file("lake/silver/g.sql", &contract);
+        let query = format!(
+            "SELECT id, named_struct('n', {query}, 's', named_struct('a', id)) AS st FROM bronze.t"
+        );
+        lake.file("sql/silver/g.sql", &query);
+        lake.run(&["run", "all"])
+    };
+    lake.land("t/a.ndjson", "{\"id\":\"abcdé\",\"n\":1}\n{\"id\":null,\"n\":0}\n".as_bytes());
+    let broken = ["silver.g: 1 rows break check `st.s.a_fits_its_varchar`"];
+    model("VARCHAR(4)", "n").says(1, &broken);
+    model("VARCHAR(5)", "n").says(0, &[]);
+    // Another length makes the model due.
+    model("VARCHAR(3)", "n").says(1, &broken);
+    // NaN is NULL in a struct, too.
+    model("STRING", "CAST('NaN' AS DOUBLE) * n").says(0, &[]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM silver.g WHERE st['n'] IS NULL"), 2);
+    assert_eq!(lake.number("SELECT count(st['s']['a']) AS n FROM silver.g"), 1);
+}
+
+#[test]
 fn a_lake_does_not_take_its_own_files_for_records() {
     for (root, landing) in
         [("landing/t/lake", "landing"), ("lake", "lake/_lake"), ("landing/t", "landing")]

@@ -305,3 +305,39 @@ fn no_colours_are_written_where_no_terminal_is() {
         assert!(!output.stderr.contains('\u{1b}') && !output.stdout.contains('\u{1b}'));
     }
 }
+
+#[test]
+fn a_place_whose_name_a_library_would_read_otherwise_is_refused_before_anything_is_written() {
+    let mut lake = Lake::new();
+    let folder = lake.folder().join("places");
+    for name in ["a%20b", "a%41b", "%2e%2e", "x\\y"] {
+        lake.set("LAKE_ROOT", folder.join(name).to_string_lossy());
+        for command in [&["run", "bronze"][..], &["sql", "SELECT 1"], &["status"]] {
+            lake.run(command).says(2, &["setting `root`", name, "LAKE_ROOT"]);
+        }
+    }
+    for place in ["s3://bucket/a%20b", "s3://bucket/x/../y", "s3://bucket/x\\y"] {
+        lake.set("LAKE_ROOT", place);
+        lake.run(&["run", "bronze"]).says(2, &["setting `root`", "in it"]);
+    }
+    assert!(!folder.exists());
+    for name in ["a b", "100%", "a#b?c", "é", "a%zz"] {
+        lake.set("LAKE_ROOT", folder.join(name).to_string_lossy());
+        lake.ok(&["run", "bronze"]);
+        assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.events"), 0, "{name}");
+        assert!(folder.join(name).join("bronze/events/_delta_log").is_dir(), "{name}");
+    }
+}
+
+#[test]
+fn a_root_behind_a_link_and_up_again_is_one_place() {
+    let mut lake = Lake::new();
+    let folder = lake.folder().join("places");
+    std::fs::create_dir_all(folder.join("real/deep")).unwrap();
+    std::os::unix::fs::symlink("real/deep", folder.join("link")).unwrap();
+    lake.set("LAKE_ROOT", folder.join("link/../root").to_string_lossy());
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.events"), 0);
+    assert!(folder.join("real/root/bronze/events/_delta_log").is_dir());
+    assert!(!folder.join("root").exists());
+}

@@ -52,4 +52,5 @@ mod tidy;
 mod topic_faults;
 mod topic_records;
 mod topics;
+mod unread;
 mod values;

@@ -204,3 +204,80 @@ fn json_behind_other_words_in_a_text_is_looked_into() {
     assert_eq!(kept[..4], [&Value::Null; 4]);
     assert_eq!(kept[4..], [&json!(notes[4]), &json!(notes[5])]);
 }
+
+#[test]
+fn what_came_leaves_quarantine_for_no_stored_table() {
+    let lake = lake();
+    let model = |columns: &str, query: &str| {
+        lake.file(
+            "lake/silver/q.sql",
+            &format!("-- One row per fault.\nCREATE TABLE silver.q ({columns})"),
+        );
+        lake.file("sql/silver/q.sql", query);
+        lake.run(&["check"])
+    };
+    lake.file(
+        "sql/gold/seen.sql",
+        "/*---\nrefresh = \"view\"\n---*/\nSELECT raw AS came, error_class FROM bronze.quarantine",
+    );
+    for query in [
+        "SELECT CAST(raw AS STRING) AS r FROM bronze.quarantine",
+        "SELECT substr(encode(\"key\", 'hex'), 1) AS r FROM BRONZE.\"quarantine\"",
+        "WITH q AS (SELECT * FROM lake.bronze.quarantine) SELECT max(headers) AS r FROM q",
+        "SELECT encode(came, 'base64') AS r FROM gold.seen",
+        "SELECT error_class AS r FROM bronze.quarantine UNION ALL SELECT arrow_cast(raw, 'Utf8') FROM bronze.quarantine",
+        "SELECT o.order_id || q.r AS r FROM bronze.orders o LEFT JOIN (SELECT source AS s, CAST(\"key\" AS STRING) AS r FROM bronze.quarantine) q ON o.note = q.s",
+        "SELECT max(r) AS r FROM (SELECT first_value(CAST(raw AS STRING)) OVER (PARTITION BY source ORDER BY position) AS r FROM bronze.quarantine)",
+        "SELECT (SELECT max(headers) FROM bronze.quarantine) AS r FROM bronze.orders",
+    ] {
+        model("r STRING", query)
+            .says(2, &["column `r` would store what came", "error_class and error_message"]);
+    }
+    let measured = "SELECT error_message AS r, octet_length(CAST(raw AS STRING)) + count(\"key\") OVER (PARTITION BY source) AS n FROM bronze.quarantine WHERE raw IS NOT NULL AND CAST(raw AS STRING) LIKE '{%'";
+    model("r STRING, n BIGINT", measured).says(0, &[]);
+    let counted = "SELECT error_class AS r, count(*) AS n FROM gold.seen GROUP BY error_class";
+    model("r STRING, n BIGINT", counted).says(0, &[]);
+    lake.land("orders/a.ndjson", format!("{{\"user_id\":\"{RAW}\"}}\n").as_bytes());
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.number("SELECT n FROM silver.q"), 1);
+    assert_eq!(
+        lake.number("SELECT count(*) AS n FROM gold.seen WHERE CAST(came AS STRING) LIKE '%RAW%'"),
+        1
+    );
+    // Where no table has personal columns, there is nothing to keep.
+    lake.file("lake/bronze/orders.sql", &CONTRACT.replace(", 'lake.personal' = 'user_id'", ""));
+    model("r STRING", "SELECT CAST(raw AS STRING) AS r FROM bronze.quarantine").says(0, &[]);
+}
+
+#[test]
+fn all_tables_of_a_lake_have_one_key() {
+    let mut lake = lake();
+    lake.land("orders/a.ndjson", b"{\"order_id\":\"1\",\"user_id\":\"u\"}\n");
+    lake.ok(&["run", "bronze"]);
+    let table = |name: &str, personal: &str| {
+        let contract = format!(
+            "-- One row per visit.\nCREATE TABLE bronze.{name} (user_id STRING) TBLPROPERTIES ('lake.source' = 'folder:visits'{personal})"
+        );
+        lake.file(&format!("lake/bronze/{name}.sql"), &contract);
+    };
+    table("visits", ", 'lake.personal' = 'user_id'");
+    table("plain", "");
+    lake.land("visits/a.ndjson", b"{\"user_id\":\"u\"}\n");
+    let key = "5a".repeat(32);
+    lake.set("LAKE_PRIVACY_KEY", "c3".repeat(32));
+    let select = |name: &'static str| ["run", "bronze", "--select", name];
+    lake.run(&select("bronze.visits")).says(
+        2,
+        &[
+            "bronze.visits: the pseudonyms of bronze.orders in this lake were made under the key",
+            "LAKE_ROOT",
+        ],
+    );
+    assert!(!lake.root().join("bronze/visits").exists());
+    // A table without persons has no key.
+    lake.ok(&select("bronze.plain"));
+    lake.set("LAKE_PRIVACY_KEY", key);
+    lake.ok(&["run", "bronze"]);
+    let joined = "SELECT count(*) AS n FROM bronze.orders JOIN bronze.visits USING (user_id)";
+    assert_eq!(lake.number(joined), 1);
+}

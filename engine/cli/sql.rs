@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read};
 
 use clap::Args;
-use engine::contract::TableName;
+use engine::contract::{TableName, spelled};
 use engine::error::{Error, Result};
 
 use super::tables::Tables;
@@ -20,9 +20,8 @@ pub(crate) struct Sql {
 }
 
 fn version(text: &str) -> Result<(TableName, u64), String> {
-    let (table, version) = text.split_once('=').ok_or("write TABLE=VERSION, as in gold.x=12")?;
-    let table =
-        TableName::parse(table).ok_or_else(|| format!("`{table}` is no table, as in gold.x"))?;
+    let (table, version) = text.rsplit_once('=').ok_or("write TABLE=VERSION, as in gold.x=12")?;
+    let table = spelled(table).ok_or_else(|| format!("`{table}` is no table, as in gold.x"))?;
     let version = version.parse().map_err(|_| format!("`{version}` is no version number"))?;
     Ok((table, version))
 }

@@ -34,6 +34,20 @@ pub(super) fn without_effect(text: &Text<'_>, table: &CreateTable) -> Vec<Mistak
             ));
         }
     }
+    if mistakes.is_empty()
+        && let Some(place) = text.strange_clause()
+    {
+        let word = &text.sql[place.clone()];
+        let hint = if word.eq_ignore_ascii_case("WITH") {
+            PROPERTIES
+        } else if place.start < behind {
+            LEAVE_OUT
+        } else {
+            "behind the columns stand PARTITIONED BY (…) and TBLPROPERTIES (…), each once, and nothing else"
+        };
+        let message = format!("{word} has no effect in a contract");
+        mistakes.push(text.mistake(message, Some(place), hint));
+    }
     if mistakes.is_empty() && has_more(table) {
         mistakes.push(text.mistake(
             "a clause of the CREATE TABLE has no effect in a contract",

@@ -4,6 +4,9 @@
 //! names are the same in all of them, also where a file system or an engine ignores case.
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 
 use super::TableName;
 
@@ -80,6 +83,17 @@ pub(crate) fn table_named(name: &ObjectName) -> Named {
     }
 }
 
+/// The table that a text means as SQL would, also with its catalog, in quotes or in capitals.
+pub fn spelled(text: &str) -> Option<TableName> {
+    let parser = Parser::new(&GenericDialect {}).try_with_sql(text);
+    let mut parser = parser.ok()?;
+    let name = parser.parse_object_name(false).ok()?;
+    match (table_named(&name), &parser.peek_token().token) {
+        (Named::Table(table), Token::EOF) => Some(table),
+        _ => None,
+    }
+}
+
 /// Why no table may have a name, and the way out.
 pub(crate) fn objection(name: &TableName) -> Option<(String, String)> {
     let TableName { layer, table } = name;
@@ -116,6 +130,12 @@ mod tests {
             ["bronze.t", "\"bronze\".\"t\"", "BRONZE.T", "lake.bronze.t", "\"lake\".Bronze.\"t\""]
         {
             assert_eq!(named(sql), t, "{sql}");
+        }
+        for text in ["GOLD.Days", "lake.gold.days", " \"gold\" . \"days\" "] {
+            assert_eq!(spelled(text), Some(TableName::new("gold", "days")), "{text}");
+        }
+        for text in ["", "gold", "gold.days x", "gold.days, gold.b", "other.gold.days"] {
+            assert_eq!(spelled(text), None, "{text}");
         }
         assert_eq!(named("bronze.\"T\""), Named::Table(TableName::new("bronze", "T")));
         assert_eq!(named("This"), Named::Alone("this".to_owned()));

@@ -259,6 +259,7 @@ impl Reader<'_> {
                     Type::Timestamp
                     | Type::Struct(_)
                     | Type::Double
+                    | Type::Decimal(..)
                     | Type::Json
                     | Type::Binary => format!(
                         "`{name}` cannot split the table into folders: other readers trip over its type"

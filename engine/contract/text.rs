@@ -102,6 +102,52 @@ impl<'a> Text<'a> {
         0
     }
 
+    /// The first word of a CREATE TABLE that is none of `CREATE TABLE name (…) PARTITIONED BY (…)
+    /// TBLPROPERTIES (…);`. The parser forgets some clauses that it has read, as a WITH before
+    /// TBLPROPERTIES, so what it hands on does not say whether there was one.
+    pub(crate) fn strange_clause(&self) -> Option<Range<usize>> {
+        let mut tokens = self
+            .tokens()
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+        let word = |token: &TokenWithSpan| match &token.token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
+            _ => String::new(),
+        };
+        for wanted in ["CREATE", "TABLE"] {
+            let token = tokens.next()?;
+            if word(token) != wanted {
+                return self.range(token.span);
+            }
+        }
+        // The parser has read a name here, of one or several parts.
+        let mut is_part = false;
+        for token in tokens.by_ref() {
+            match token.token {
+                Token::LParen => break,
+                Token::Period => is_part = false,
+                Token::Word(_) if !is_part => is_part = true,
+                _ => return self.range(token.span),
+            }
+        }
+        let mut may_follow = vec!["TBLPROPERTIES", "PARTITIONED"];
+        let mut depth = 1;
+        for token in tokens {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth -= 1,
+                Token::SemiColon => {}
+                _ if depth > 0 => {}
+                _ => match word(token).as_str() {
+                    "BY" => {}
+                    clause if may_follow.contains(&clause) => may_follow.retain(|it| *it != clause),
+                    _ => return self.range(token.span),
+                },
+            }
+        }
+        None
+    }
+
     /// Block comments that open as a header does, or nearly so, and whether only white space
     /// stands before each.
     pub(crate) fn headers(&self) -> Vec<(Range<usize>, bool)> {

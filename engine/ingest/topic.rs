@@ -31,18 +31,18 @@ enum Round {
     Silent(Error),
 }
 
-/// Reads what is in a topic, until there is no more.
+/// Reads what is in a topic, until there is no more; `false` if its brokers went silent before.
 pub(super) async fn ingest_topic(
     job: &Job<'_>,
     source: &Source,
     look: &Look,
     feed: &mut Feed,
     total: &mut Total,
-) -> Result<()> {
+) -> Result<bool> {
     let world = job.world;
     if world.settings.get("kafka.brokers").is_none() {
         world.remark(format!("{source}: left out, `kafka.brokers` is not set"));
-        return Ok(());
+        return Ok(true);
     }
     let accept_loss = !feed.is_read && look.accept_loss.contains(&source.to_string());
     let record_limit = world.settings.record_limit()?;
@@ -62,21 +62,21 @@ pub(super) async fn ingest_topic(
             feed.close().await;
         }
         match round? {
-            Round::Finished => return Ok(()),
+            Round::Finished => return Ok(true),
             Round::Silent(error) if look.following && feed.brokers != Brokers::Unheard => {
                 if feed.brokers == Brokers::Answering {
                     let time = world.clock.time_of_day();
                     world.remark(format!("{time} {error}; waiting for it"));
                 }
                 feed.brokers = Brokers::Silent;
-                return Ok(());
+                return Ok(false);
             }
             Round::Silent(error) => return Err(error),
             Round::Lost => {
                 job.say_lost(source);
                 lost += 1;
                 if lost == LOST_ROUNDS_MAX {
-                    return Outcome::Lost.version(&job.contract.name.to_string()).map(drop);
+                    return Outcome::Lost.version(&job.contract.name.to_string()).map(|_| false);
                 }
             }
             Round::Again => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StructArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
@@ -179,8 +179,17 @@ fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordB
         })
 }
 
-/// NaN becomes NULL: delta-rs reads a file with NaN back as if it had none.
+/// NaN becomes NULL, also in a struct: delta-rs reads a file with NaN back as if it had none.
 fn without_nan(column: ArrayRef) -> ArrayRef {
+    if let Some(whole) = column.as_struct_opt() {
+        let fields = whole.columns().iter().cloned().map(without_nan).collect();
+        let (names, nulls) = (whole.fields().clone(), whole.nulls().cloned());
+        return match StructArray::try_new(names, fields, nulls) {
+            Ok(whole) => Arc::new(whole),
+            // Fields of a struct may be NULL, so this cannot be.
+            Err(_) => column,
+        };
+    }
     match column.as_primitive_opt::<Float64Type>() {
         Some(numbers) if numbers.iter().flatten().any(f64::is_nan) => {
             let numbers: Float64Array = numbers.iter().map(|n| n.filter(|n| !n.is_nan())).collect();

@@ -103,6 +103,11 @@ impl Pins {
         error
     }
 
+    /// Whether nothing has made a table yet.
+    pub fn lacks(&self, name: &TableName) -> bool {
+        self.get(name).is_none() && !self.broken.contains_key(name)
+    }
+
     /// The table as this run sees it.
     pub fn get(&self, name: &TableName) -> Option<&Table> {
         self.tables.get(name)

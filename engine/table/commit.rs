@@ -356,7 +356,7 @@ mod tests {
         let url = Url::from_directory_path(folder).unwrap();
         let text = "-- One row is a record.\nCREATE TABLE bronze.t (a BIGINT COMMENT 'a');";
         let contract = parse(&TableName::new("bronze", "t"), "t.sql", text).unwrap();
-        Table::create(&contract, &url, &StoreOptions::new()).await.unwrap()
+        Table::create(&contract, &url, &StoreOptions::new(), false).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -459,7 +459,7 @@ mod tests {
         let name = TableName::new("bronze", "t");
         let text = "-- One row is a record.\nCREATE TABLE bronze.t (a BIGINT COMMENT 'a', b INT COMMENT 'b')";
         let plain = parse(&name, "t.sql", text).unwrap();
-        let mut ours = Table::create(&plain, &url, &StoreOptions::new()).await.unwrap();
+        let mut ours = Table::create(&plain, &url, &StoreOptions::new(), false).await.unwrap();
         let mut theirs = ours.clone();
         let split = parse(&name, "t.sql", &format!("{text}\nPARTITIONED BY (b);")).unwrap();
         let super::super::Evolution::Additive(action) = theirs.evolve(&split, &[]).unwrap() else {
