@@ -12,7 +12,7 @@ use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
 use crate::folder::Place;
 use crate::quarantine;
-use crate::settings::{Settings, without_user};
+use crate::settings::Settings;
 use crate::table::{Scratch, StoreOptions, Table, may_pass, open_store, storage_error};
 
 mod address;
