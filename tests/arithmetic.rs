@@ -225,7 +225,9 @@ CREATE TABLE gold.totals (country STRING, number BIGINT, \"all\" STRING, half DO
     lake.ok(&["run", "all"]);
     let row = &lake.rows("SELECT * FROM gold.totals")[0];
     assert_eq!((&row["number"], &row["small"], &row["all"]), (&1.into(), &1.into(), &"DE".into()));
-    assert_eq!(row["half"].as_f64(), Some(4_503_599_627_370_496.0));
+    // …496.5 lies in the middle of two doubles.
+    let half = row["half"].as_f64().unwrap();
+    assert!([4_503_599_627_370_496.0, 4_503_599_627_370_497.0].contains(&half), "{half}");
     assert_eq!(lake.number("SELECT count(*) AS n FROM gold.totals"), 1);
     assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.quarantine"), 4);
     let sql = "SELECT count(*) AS n FROM bronze.orders WHERE total IS DISTINCT FROM 3 AND false";

@@ -71,7 +71,7 @@ fn a_file_that_is_no_parquet_file_is_told_what_it_is() {
         ("b_cut", &good[..middle], "is cut off: its end is missing"),
         ("c_csv", b"id,n\n1,2\n", "is named .parquet, and is a text"),
         ("d_json", b"[{\"id\":\"1\"}]", "is named .parquet, and is JSON"),
-        ("e_packed", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], "is named .parquet, and is packed"),
+        ("e_packed", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], "a packed Parquet file cannot be read: unpack it"),
         ("f_short", b"PAR1", "cannot be read"),
         ("g_end", &good[middle..], "cannot be read"),
         ("h_other", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], "is named .parquet, and is none"),

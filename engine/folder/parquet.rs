@@ -56,8 +56,8 @@ pub(super) fn parquet(
     fields: &[TypedField],
 ) -> Result<()> {
     if packing != Packing::Plain {
-        return Err(Error::data("a packed Parquet file cannot be read")
-            .hint("Parquet is packed inside: land it as .parquet"));
+        return Err(Error::data("a packed Parquet file cannot be read: unpack it, and land it anew")
+            .hint("Parquet is packed inside"));
     }
     let mut file = folder.buffer().map_err(failed)?;
     io::copy(&mut bytes, &mut file).map_err(failed)?;
