@@ -373,7 +373,7 @@ fn records_fill_no_bytes_and_no_decimals() {
         ("s STRUCT<x INT, y STRUCT<d DECIMAL(10, 2)>>", "cannot fill `s.y.d`", "s"),
     ] {
         is_one_mistake(&of(column, source), part, place);
-        assert_eq!(mistakes_in(&of(column, "").replace("bronze.clicks", "silver.sums")), []);
+        assert_eq!(mistakes_in(&of(column, "")), []);
     }
     assert_eq!(mistakes_in(&of("s STRUCT<x INT, y DOUBLE>", source)), []);
 }
