@@ -388,21 +388,30 @@ pub fn translate(what: &str, cause: DataFusionError) -> Error {
         DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => {
             Error::internal(what).caused_by(cause)
         }
-        DataFusionError::ArrowError(arrow, _)
-            if repeats_value(arrow) && !is_of_planning(&cause) =>
-        {
-            Error::data(format!("{what}: a value does not fit a type that the query asks for"))
-                .hint("TRY_CAST(…) gives NULL for such values, and so finds their rows")
-        }
+        root if repeats_value(root) && !is_of_planning(&cause) => Error::data(format!(
+            "{what}: a value does not fit a type or a function that the query asks for"
+        ))
+        .hint("TRY_CAST(…) gives NULL for such values, and so finds their rows"),
         _ => storage_error(&what, cause.into())
             .unwrap_or_else(|cause| Error::data(what).caused_by(cause)),
     }
 }
 
-/// Arrow's errors of these kinds repeat a value, which may be personal.
-fn repeats_value(error: &ArrowError) -> bool {
+/// Errors of these kinds repeat a value, which may be personal. Ours do not (`nodes::of_value`).
+fn repeats_value(error: &DataFusionError) -> bool {
     use ArrowError::{ArithmeticOverflow, CastError, ComputeError, ParseError};
-    matches!(error, CastError(_) | ParseError(_) | ComputeError(_) | ArithmeticOverflow(_))
+    match error {
+        DataFusionError::ArrowError(arrow, _) => {
+            matches!(
+                **arrow,
+                CastError(_) | ParseError(_) | ComputeError(_) | ArithmeticOverflow(_)
+            )
+        }
+        DataFusionError::Execution(_) => true,
+        // A regular expression out of a column.
+        DataFusionError::External(cause) => cause.to_string().starts_with("regex"),
+        _ => false,
+    }
 }
 
 /// Whether only what the query itself says was computed.

@@ -71,7 +71,11 @@ fn a_file_that_is_no_parquet_file_is_told_what_it_is() {
         ("b_cut", &good[..middle], "is cut off: its end is missing"),
         ("c_csv", b"id,n\n1,2\n", "is named .parquet, and is a text"),
         ("d_json", b"[{\"id\":\"1\"}]", "is named .parquet, and is JSON"),
-        ("e_packed", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], "a packed Parquet file cannot be read: unpack it"),
+        (
+            "e_packed",
+            &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
+            "a packed Parquet file cannot be read: unpack it",
+        ),
         ("f_short", b"PAR1", "cannot be read"),
         ("g_end", &good[middle..], "cannot be read"),
         ("h_other", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], "is named .parquet, and is none"),
@@ -93,5 +97,47 @@ fn a_file_that_is_no_parquet_file_is_told_what_it_is() {
             "{name}: {:?}",
             lake.rows("SELECT source, error_message FROM bronze.quarantine")
         );
+    }
+}
+
+/// A number as Parquet's metadata writes it.
+fn varint(mut n: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while n > 0x7f {
+        bytes.push(u8::try_from(n & 0x7f).unwrap() | 0x80);
+        n >>= 7;
+    }
+    bytes.push(u8::try_from(n).unwrap());
+    bytes
+}
+
+/// A file without rows, whose one column lies within so many groups.
+fn nested(n_groups: usize) -> Vec<u8> {
+    let group = [0x35, 2, 0x18, 1, b'a', 0x15, 2, 0];
+    let schema: Vec<u8> = [0x48, 1, b's', 0x15, 2, 0]
+        .into_iter()
+        .chain(std::iter::repeat_n(group, n_groups).flatten())
+        .chain([0x15, 12, 0x25, 2, 0x18, 1, b'b', 0])
+        .collect();
+    let n = varint(n_groups as u64 + 2);
+    let footer = [&[0x15, 2, 0x19, 0xfc][..], &n, &schema, &[0x16, 0, 0x19, 0x0c, 0]].concat();
+    let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+    [b"PAR1", &footer[..], &length, b"PAR1"].concat()
+}
+
+#[test]
+fn a_schema_that_nests_without_end_costs_its_file() {
+    let lake = lake();
+    lake.land("t/a.parquet", &nested(100));
+    lake.land("t/b.parquet", &nested(5_000));
+    lake.land("t/c.parquet", &nested(100_000));
+    lake.land("t/good.ndjson", b"{\"id\":\"good\"}\n");
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(taken(&lake, "id"), [json!({"id": "good"})]);
+    let refused = lake.rows("SELECT source, error_message FROM bronze.quarantine ORDER BY source");
+    let sources: Vec<&str> = refused.iter().map(|row| row["source"].as_str().unwrap()).collect();
+    assert_eq!(sources, ["folder:t/b.parquet", "folder:t/c.parquet"]);
+    for row in &refused {
+        assert!(row["error_message"].as_str().unwrap().contains("nests deeper"), "{row}");
     }
 }

@@ -45,8 +45,8 @@ impl Stream<'_> {
     fn wait_for(&self, n: usize) {
         let started = Instant::now();
         let sql = "SELECT (SELECT count(*) FROM bronze.events) + (SELECT count(*) FROM bronze.quarantine) AS n";
-        // Quarantine is made after the table.
-        while self.lake.run(&["sql", "SELECT 1 FROM bronze.quarantine LIMIT 1"]).code != Some(0)
+        // Both tables are there once the sources were looked at.
+        while self.lake.run(&["sql", sql]).code != Some(0)
             || self.lake.number(sql) < i64::try_from(n).unwrap()
         {
             assert!(started.elapsed() < PATIENCE, "{n} records do not come");

@@ -50,7 +50,9 @@ enum Key {
 
 /// How much deeper to look.
 #[derive(Clone, Copy)]
-struct Room {
+struct Room<'a> {
+    /// The name of the field around, as it is written; empty where there is none.
+    parent: &'a [u8],
     /// Brackets and strings that are open.
     depth: u32,
     /// Bytes of strings that may yet be copied.
@@ -85,12 +87,25 @@ impl Persons {
         is(field) || (field.contains(separates) && field.split(separates).any(is))
     }
 
+    /// Whether a field and the one around it are the name of a personal column together: `id` in
+    /// `user`.
+    fn names_within(&self, parent: &[u8], field: &str) -> bool {
+        let Ok(parent) = std::str::from_utf8(parent) else { return false };
+        !parent.is_empty()
+            && self.names.iter().any(|name| letters(parent).chain(letters(field)).eq(name.chars()))
+    }
+
     /// A JSON value without the fields that name a person.
     pub(crate) fn clean(&self, json: &[u8]) -> Cleaned {
+        self.clean_within(b"", json)
+    }
+
+    /// The value of a field of this name, as [`Persons::clean`].
+    pub(crate) fn clean_within(&self, parent: &[u8], json: &[u8]) -> Cleaned {
         if self.is_empty() {
             return Cleaned::Same;
         }
-        let room = Room { depth: 0, bytes: 2 * json.len() + COPIES_BYTES };
+        let room = Room { parent, depth: 0, bytes: 2 * json.len() + COPIES_BYTES };
         self.json(json, room).unwrap_or(Cleaned::Emptied)
     }
 
@@ -107,10 +122,11 @@ impl Persons {
         if self.is_empty() {
             return Cleaned::Same;
         }
-        self.text(text, Room { depth: 0, bytes: 2 * text.len() + COPIES_BYTES })
+        let bytes = 2 * text.len() + COPIES_BYTES;
+        self.text(text, Room { parent: b"", depth: 0, bytes })
     }
 
-    fn json(&self, json: &[u8], room: Room) -> Result<Cleaned, Reject> {
+    fn json<'a>(&self, json: &'a [u8], room: Room<'a>) -> Result<Cleaned, Reject> {
         let mut cursor = Cursor { bytes: json, at: 0 };
         let mut out = Vec::new();
         cursor.whitespace();
@@ -123,13 +139,13 @@ impl Persons {
         }
     }
 
-    fn text(&self, text: &str, room: Room) -> Cleaned {
+    fn text(&self, text: &str, room: Room<'_>) -> Cleaned {
         if looks_like_json(text) {
             let json = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
             if room.depth > DEPTH_MAX {
                 return Cleaned::Emptied;
             }
-            if let Ok(cleaned) = self.json(json.as_bytes(), room) {
+            if let Ok(cleaned) = self.json(json.as_bytes(), Room { parent: b"", ..room }) {
                 return cleaned;
             }
         }
@@ -145,10 +161,10 @@ impl Persons {
 
     /// Copies the value at the cursor to `out` without the fields that name a person, and says
     /// whether that changed it.
-    fn value(
+    fn value<'a>(
         &self,
-        cursor: &mut Cursor<'_>,
-        room: Room,
+        cursor: &mut Cursor<'a>,
+        room: Room<'a>,
         out: &mut Vec<u8>,
     ) -> Result<bool, Reject> {
         let start = cursor.at;
@@ -172,11 +188,11 @@ impl Persons {
     }
 
     /// The members of an object or a list whose bracket is at the cursor.
-    fn members(
+    fn members<'a>(
         &self,
         close: u8,
-        cursor: &mut Cursor<'_>,
-        room: Room,
+        cursor: &mut Cursor<'a>,
+        room: Room<'a>,
         out: &mut Vec<u8>,
     ) -> Result<bool, Reject> {
         let mut changed = false;
@@ -196,10 +212,13 @@ impl Persons {
                 out.push(b',');
             }
             let start = out.len();
-            let key = if close == b'}' { self.key(cursor, out)? } else { Key::Other };
+            let (key, parent) = match close {
+                b'}' => self.key(cursor, room.parent, out)?,
+                _ => (Key::Other, room.parent),
+            };
             cursor.whitespace();
             let (value, value_out) = (cursor.at, out.len());
-            changed |= self.value(cursor, room, out)?;
+            changed |= self.value(cursor, Room { parent, ..room }, out)?;
             let value = &cursor.bytes[value..cursor.at];
             match key {
                 Key::Personal => {
@@ -228,8 +247,13 @@ impl Persons {
         Ok(changed)
     }
 
-    /// Copies a field's name, and says what it is.
-    fn key(&self, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<Key, Reject> {
+    /// Copies a field's name, and says what it is, and how it is written.
+    fn key<'a>(
+        &self,
+        cursor: &mut Cursor<'a>,
+        parent: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(Key, &'a [u8]), Reject> {
         cursor.whitespace();
         if cursor.peek() != Some(b'"') {
             return Err(cursor.unexpected("expected a field's name"));
@@ -238,20 +262,21 @@ impl Persons {
         let name = cursor.string(&mut scratch)?;
         let name = String::from_utf8_lossy(name.bytes(&scratch));
         let key = match () {
-            () if self.names(&name) => Key::Personal,
+            () if self.names(&name) || self.names_within(parent, &name) => Key::Personal,
             () if is_label(&name) => Key::Label,
             () => Key::Other,
         };
-        out.extend_from_slice(&cursor.bytes[start..cursor.at]);
+        let written = &cursor.bytes[start..cursor.at];
+        out.extend_from_slice(written);
         out.push(b':');
         cursor.expect(b':')?;
-        Ok(key)
+        Ok((key, written))
     }
 
     fn string(
         &self,
         cursor: &mut Cursor<'_>,
-        mut room: Room,
+        mut room: Room<'_>,
         out: &mut Vec<u8>,
     ) -> Result<bool, Reject> {
         let (start, mut scratch) = (cursor.at, Vec::new());
@@ -297,7 +322,7 @@ impl Persons {
     }
 }
 
-impl Room {
+impl Room<'_> {
     fn deeper(self) -> Self {
         Self { depth: self.depth + 1, ..self }
     }

@@ -52,7 +52,7 @@ fn fields_of(index: usize, rescues: &[Rescue], record: &[u8], plan: &Plan) -> Ve
         }
         out.extend_from_slice(key);
         out.push(b':');
-        match plan.persons.clean(value) {
+        match plan.persons.clean_within(key, value) {
             Cleaned::Same => out.extend_from_slice(value),
             Cleaned::Changed(cleaned) => out.extend_from_slice(&cleaned),
             Cleaned::Emptied => out.extend_from_slice(b"null"),

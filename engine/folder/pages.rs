@@ -48,6 +48,16 @@ pub(super) fn metadata_bytes(file: &mut File) -> io::Result<Option<u64>> {
     Ok(is_parquet.then_some(u64::from(u32::from_le_bytes([a, b, c, d]))))
 }
 
+/// How deep the groups of a file's schema nest. The library follows them without a bound.
+///
+/// # Errors
+/// The metadata of `n` bytes cannot be read.
+pub(super) fn schema_depth(file: &mut File, n: u64) -> io::Result<usize> {
+    let before = file.metadata()?.len().checked_sub(n.saturating_add(8)).ok_or_else(broken)?;
+    file.seek(SeekFrom::Start(before))?;
+    Header { file: BufReader::new(file.take(n)), n_read: 0 }.schema_depth()
+}
+
 /// Looks at all headers of a row group, and at the checksums of pages that have one.
 ///
 /// # Errors
@@ -153,6 +163,47 @@ impl<R: Read> Header<R> {
         Ok(page)
     }
 
+    /// The schema is a list of all groups and columns; a group says how many of the next are its own.
+    fn schema_depth(&mut self) -> io::Result<usize> {
+        let mut id = 0;
+        while let Some(kind) = self.field(&mut id)? {
+            if (id, kind) != (2, LIST) {
+                self.skip(kind, 0)?;
+                continue;
+            }
+            let (mut open, mut deepest) = (Vec::new(), 0);
+            let (n, _) = self.list()?;
+            for _ in 0..n {
+                while open.last() == Some(&0) {
+                    open.pop();
+                }
+                if let Some(left) = open.last_mut() {
+                    *left -= 1;
+                }
+                let (mut inner, mut n_children) = (0, 0);
+                while let Some(kind) = self.field(&mut inner)? {
+                    match (inner, kind) {
+                        (5, I32) => n_children = self.size()?,
+                        _ => self.skip(kind, 1)?,
+                    }
+                }
+                if n_children > 0 {
+                    open.push(n_children);
+                }
+                deepest = deepest.max(open.len());
+            }
+            return Ok(deepest);
+        }
+        Ok(0)
+    }
+
+    /// How many elements a list has, and of which type.
+    fn list(&mut self) -> io::Result<(u64, u8)> {
+        let byte = self.byte()?;
+        let n = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+        Ok((n, byte & 0x0f))
+    }
+
     fn byte(&mut self) -> io::Result<u8> {
         let mut byte = [0];
         self.file.read_exact(&mut byte)?;
@@ -208,11 +259,10 @@ impl<R: Read> Header<R> {
                 self.skip_bytes(n)?;
             }
             LIST | SET => {
-                let byte = self.byte()?;
-                let n = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+                let (n, kind) = self.list()?;
                 for _ in 0..n {
                     // A boolean takes a byte in a list.
-                    let kind = if byte & 0x0f == FALSE { BYTE } else { byte & 0x0f };
+                    let kind = if matches!(kind, TRUE | FALSE) { BYTE } else { kind };
                     self.skip(kind, depth + 1)?;
                 }
             }

@@ -21,7 +21,7 @@ use super::csv_columns::wanted;
 use super::cut::{CHUNK_BYTES, Cutter, too_large};
 use super::encode::Rows;
 use super::meaning::{Column, Stripped, columns, metadata, whole};
-use super::pages::metadata_bytes;
+use super::pages::{metadata_bytes, schema_depth};
 use super::pipe::Pipe;
 use super::room::{Room, room};
 use super::sizes::{exact_size, name_size, sizes};
@@ -31,6 +31,9 @@ use crate::contract::TypedField;
 use crate::decode::{Class, Reject};
 use crate::error::{Error, Result};
 
+/// Groups within each other: more than those of a record as deep as the decoder reads, whose lists
+/// and maps are two groups each.
+const SCHEMA_DEPTH_MAX: usize = 256;
 /// Bytes of a row that may be counted and are not there: constants stand for short values.
 const SLACK: u64 = 64 << 10;
 
@@ -56,21 +59,16 @@ pub(super) fn parquet(
     fields: &[TypedField],
 ) -> Result<()> {
     if packing != Packing::Plain {
-        return Err(Error::data("a packed Parquet file cannot be read: unpack it, and land it anew")
-            .hint("Parquet is packed inside"));
+        return Err(Error::data(
+            "a packed Parquet file cannot be read: unpack it, and land it anew",
+        )
+        .hint("Parquet is packed inside"));
     }
     let mut file = folder.buffer().map_err(failed)?;
     io::copy(&mut bytes, &mut file).map_err(failed)?;
     refuse_others(&mut file)?;
     let limit = cutter.limit as u64;
-    if metadata_bytes(&mut file).map_err(failed)?.is_some_and(|n| n > limit) {
-        return Err(Error::data(
-            "the metadata of the Parquet file is longer than the setting `ingest.record_limit`",
-        )
-        .hint(
-            "write fewer columns or larger row groups into one file, and land it under a new name",
-        ));
-    }
+    refuse_metadata(&mut file, limit)?;
     let source = Source::new(file, fields)?;
     let metadata = source.plain.metadata();
     for group in 0..metadata.num_row_groups() {
@@ -108,6 +106,26 @@ pub(super) fn parquet(
                 "row group {group} of the Parquet file does not have the {n_rows} rows that it names"
             )));
         }
+    }
+    Ok(())
+}
+
+/// Refuses metadata that is too long, or nests too deep, to be read.
+fn refuse_metadata(file: &mut File, limit: u64) -> Result<()> {
+    let n_metadata = metadata_bytes(file).map_err(failed)?;
+    if n_metadata.is_some_and(|n| n > limit) {
+        return Err(Error::data(
+            "the metadata of the Parquet file is longer than the setting `ingest.record_limit`",
+        )
+        .hint(
+            "write fewer columns or larger row groups into one file, and land it under a new name",
+        ));
+    }
+    if let Some(n) = n_metadata
+        && schema_depth(file, n).map_err(broken)? > SCHEMA_DEPTH_MAX
+    {
+        let message = format!("the schema of the file nests deeper than {SCHEMA_DEPTH_MAX} groups");
+        return Err(Error::data(message).hint("write it flatter, and land it under a new name"));
     }
     Ok(())
 }

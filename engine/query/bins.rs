@@ -11,13 +11,14 @@ use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::datatypes::{
     DataType, IntervalMonthDayNano, IntervalUnit, TimestampMicrosecondType,
 };
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::functions::datetime;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::local::{Micros, first_moment, is_utc, micros_in, wall_clock};
+use super::nodes::refuse;
 use super::times::out_of_range;
 
 /// The function, which replaces `DataFusion`'s.
@@ -73,7 +74,7 @@ impl ScalarUDFImpl for DateBin {
             return self.of_day.invoke_with_args(args);
         };
         let ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(stride)) = &args.args[0] else {
-            return exec_err!("date_bin wants one stride for all rows");
+            return refuse!("date_bin wants one stride for all rows");
         };
         let is_scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let moments = args.args[1].to_array(args.number_rows)?;
@@ -102,7 +103,7 @@ fn origin(origin: Option<&ColumnarValue>, local: Option<Tz>) -> Result<Option<i6
     let (us, zone) = match origin {
         None => return Ok(Some(0)),
         Some(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(us, zone))) => (*us, zone),
-        Some(_) => return exec_err!("date_bin wants one origin for all rows"),
+        Some(_) => return refuse!("date_bin wants one origin for all rows"),
     };
     let own = zone.as_deref().map(str::parse::<Tz>).transpose()?;
     let shown = |us: i64, zone: Tz| wall_clock(us, zone).ok_or_else(out_of_range);
@@ -115,11 +116,11 @@ fn origin(origin: Option<&ColumnarValue>, local: Option<Tz>) -> Result<Option<i6
 fn require_length(stride: &IntervalMonthDayNano) -> Result<()> {
     let (months, days, ns) = (stride.months, stride.days, stride.nanoseconds);
     if months != 0 && (days != 0 || ns != 0) {
-        return exec_err!("a stride of date_bin has months, or days and times, and not both");
+        return refuse!("a stride of date_bin has months, or days and times, and not both");
     }
     let length = i128::from(days) * 86_400_000_000_000 + i128::from(ns);
     if months < 0 || (months == 0 && length <= 0) {
-        return exec_err!("a stride of date_bin is longer than nothing");
+        return refuse!("a stride of date_bin is longer than nothing");
     }
     Ok(())
 }

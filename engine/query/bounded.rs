@@ -6,11 +6,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
+
+use super::nodes::refuse;
 
 /// The longest text, in characters, and the longest list that they may make.
 const LENGTH_MAX: i64 = 16 << 20;
@@ -64,7 +66,7 @@ impl ScalarUDFImpl for Bounded {
             let length = cast(&length.to_array(1)?, &DataType::Int64)?;
             let most = length.as_primitive::<Int64Type>().iter().flatten().max().unwrap_or(0);
             if most > LENGTH_MAX {
-                return exec_err!("{} makes nothing longer than {LENGTH_MAX}", self.name());
+                return refuse!("{} makes nothing longer than {LENGTH_MAX}", self.name());
             }
             self.require_room(&args, most)?;
         }
@@ -82,7 +84,7 @@ impl Bounded {
         let longest = text.as_string::<i32>().iter().flatten().map(str::len).max().unwrap_or(0);
         let longest = i64::try_from(longest).unwrap_or(i64::MAX);
         if longest.saturating_mul(most) > LENGTH_MAX && text.len() > text.null_count() {
-            return exec_err!("{} makes no text longer than {LENGTH_MAX}", self.name());
+            return refuse!("{} makes no text longer than {LENGTH_MAX}", self.name());
         }
         Ok(())
     }

@@ -3,9 +3,12 @@
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+
+use crate::error::Error;
 
 /// The columns that the expressions of a node may name.
 pub(super) fn input_schema(plan: &LogicalPlan) -> Result<DFSchema> {
@@ -28,3 +31,17 @@ pub(super) fn rewritten(
         Ok(rewrite(expr)?.update_data(|expr| name.restore(expr)))
     })
 }
+
+/// A value that a function of ours does not take. The message does not repeat it, so it is shown,
+/// unlike those of other functions.
+pub(super) fn of_value(message: &str) -> DataFusionError {
+    DataFusionError::External(Box::new(Error::data(message)))
+}
+
+/// Refuses a value with a message, as [`of_value`].
+macro_rules! refuse {
+    ($($message:tt)*) => {
+        Err(super::nodes::of_value(&format!($($message)*)))
+    };
+}
+pub(super) use refuse;

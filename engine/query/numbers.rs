@@ -17,7 +17,7 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{
     Case, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Union,
-    WindowFunctionDefinition, lit,
+    Values, WindowFunctionDefinition, lit,
 };
 
 use super::exact::exact;
@@ -68,6 +68,7 @@ pub(super) fn settled(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<bool>)> {
     let plan = match plan {
         LogicalPlan::Join(join) => LogicalPlan::Join(joined(join, &scope)?),
         LogicalPlan::Union(union) => LogicalPlan::Union(united(&union, &inputs)?),
+        LogicalPlan::Values(values) => with_double_columns(values)?,
         plan => plan,
     };
     let plan = rewritten(plan, |expr| expr.transform_up(|part| part_of(part, &scope)))?
@@ -413,6 +414,47 @@ fn joined(join: Join, scope: &Scope<'_>) -> Result<Join> {
     join.on =
         on.into_iter().map(|(left, right)| pair(left, right, scope)).collect::<Result<_>>()?;
     Ok(join)
+}
+
+/// VALUES whose columns that have a double somewhere are doubles. Planning has made their values
+/// decimals of 15 places.
+fn with_double_columns(mut values: Values) -> Result<LogicalPlan> {
+    let nothing = DFSchema::empty();
+    let types: Vec<DataType> =
+        values.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    let mut changed = false;
+    for (at, made) in types.iter().enumerate().filter(|(_, made)| made.is_decimal()) {
+        let mut kinds = Vec::new();
+        for row in &values.values {
+            kinds.push(of_type(&as_given(&row[at], made).get_type(&nothing)?));
+        }
+        let is_double = |kind: &Kind| *kind == Kind::Floating;
+        // What are doubles throughout was cast by hand.
+        if !kinds.iter().any(is_double) || kinds.iter().all(is_double) {
+            continue;
+        }
+        changed = true;
+        for (row, kind) in values.values.iter_mut().zip(kinds) {
+            let given = as_given(&row[at], made).clone();
+            row[at] = match kind {
+                Kind::Whole if is_wide(&given.get_type(&nothing)?) => exact(given),
+                _ => to_double(given),
+            };
+        }
+    }
+    if changed {
+        LogicalPlanBuilder::values(values.values)?.build()
+    } else {
+        Ok(LogicalPlan::Values(values))
+    }
+}
+
+/// A value without the cast that planning put around it.
+fn as_given<'e>(value: &'e Expr, made: &DataType) -> &'e Expr {
+    match value {
+        Expr::Cast(Cast { expr, field }) if field.data_type() == made => expr,
+        value => value,
+    }
 }
 
 /// The parts of a UNION with doubles where one of them has doubles.

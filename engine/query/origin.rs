@@ -81,6 +81,7 @@ impl Origin<'_> {
             }
             Expr::ScalarFunction(function) if LENGTHS.contains(&function.name()) => Ok(false),
             Expr::AggregateFunction(function) if function.func.name() == "count" => Ok(false),
+            Expr::WindowFunction(function) if function.fun.name() == "count" => Ok(false),
             expr => {
                 let mut is_held = false;
                 expr.apply_children(|child| {

@@ -14,7 +14,7 @@ use datafusion::arrow::datatypes::{
     TimestampMicrosecondType,
 };
 use datafusion::catalog::{TableFunction, TableFunctionArgs, TableFunctionImpl};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::datasource::{TableProvider, ViewTable, provider_as_source};
 use datafusion::execution::FunctionRegistry;
 use datafusion::functions_table;
@@ -25,6 +25,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::{cast, ident};
 
 use super::local::{Micros, is_utc, later, micros_in, moment, plus, wall_clock};
+use super::nodes::refuse;
 use super::times::{is_near, out_of_range};
 
 /// The longest list that they make.
@@ -171,7 +172,7 @@ impl ScalarUDFImpl for List {
 impl List {
     fn lists(&self, arrays: &[ArrayRef]) -> Result<ListArray> {
         let [start, end, step] = arrays else {
-            return exec_err!("{} of times wants a start, an end and a step", self.name);
+            return refuse!("{} of times wants a start, an end and a step", self.name);
         };
         let zones = [zone_of(start)?, zone_of(end)?];
         let of_dates = !matches!(start.data_type(), DataType::Timestamp(..));
@@ -207,12 +208,10 @@ impl List {
 
     fn require_step(&self, step: &IntervalMonthDayNano, of_dates: bool) -> Result<()> {
         if step.months == 0 && step.days == 0 && step.nanoseconds / 1_000 == 0 {
-            return exec_err!("a step of {} is longer than nothing", self.name);
+            return refuse!("a step of {} is longer than nothing", self.name);
         }
         if of_dates && step.nanoseconds != 0 {
-            return exec_err!(
-                "a step from date to date has whole days: cast the start to TIMESTAMP"
-            );
+            return refuse!("a step from date to date has whole days: cast the start to TIMESTAMP");
         }
         Ok(())
     }
@@ -246,7 +245,7 @@ impl List {
                 return Ok(());
             }
             if values.len() - first >= LENGTH_MAX {
-                return exec_err!("{} makes nothing longer than {LENGTH_MAX}", self.name);
+                return refuse!("{} makes nothing longer than {LENGTH_MAX}", self.name);
             }
             values.push(current);
             current = match by_day {

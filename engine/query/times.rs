@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Field, FieldRef, Float64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::functions::datetime;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
 };
 
 use super::local::{Micros, first_moment, is_utc, micros_in, wall_clock};
+use super::nodes::refuse;
 
 /// The functions, which replace `DataFusion`'s of the same names.
 pub(super) fn functions() -> Vec<ScalarUDF> {
@@ -212,7 +213,7 @@ impl Wrapped {
         let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
         let value = match args.args.first() {
             Some(value) => value.clone(),
-            None => return exec_err!("to_timestamp wants a value"),
+            None => return refuse!("to_timestamp wants a value"),
         };
         match value.data_type() {
             data_type if data_type.is_integer() => value
@@ -307,7 +308,7 @@ fn cycles(us: i64) -> i64 {
 }
 
 pub(super) fn out_of_range() -> DataFusionError {
-    DataFusionError::Execution("a time leaves the years that can be computed with".to_owned())
+    super::nodes::of_value("a time leaves the years that can be computed with")
 }
 
 /// `now()` in microseconds, to be compared with columns.
@@ -339,7 +340,7 @@ impl ScalarUDFImpl for Now {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!("now() is known before a query runs")
+        refuse!("now() is known before a query runs")
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {

@@ -23,6 +23,21 @@ fn cleaned(json: &str) -> String {
 }
 
 #[test]
+fn a_name_may_be_that_of_two_fields_within_each_other() {
+    for (json, left) in [
+        (r#"{"user":{"id":"x","n":1},"k":2}"#, r#"{"user":{"n":1},"k":2}"#),
+        (r#"{"a":{"User":[{"ID":"x"},{"n":1}]}}"#, r#"{"a":{"User":[{},{"n":1}]}}"#),
+        (r#"{"user":{"order":{"id":"x"}}}"#, r#"{"user":{"order":{"id":"x"}}}"#),
+        (r#"{"order":{"id":"x"},"id":"y"}"#, r#"{"order":{"id":"x"},"id":"y"}"#),
+    ] {
+        assert_eq!(cleaned(json), left);
+    }
+    let within = |parent: &str| persons().clean_within(parent.as_bytes(), br#"{"id":"x"}"#);
+    assert_eq!(within("\"user\""), Cleaned::Changed(b"{}".to_vec()));
+    assert_eq!(within("\"order\""), Cleaned::Same);
+}
+
+#[test]
 fn a_name_is_known_in_every_spelling() {
     for name in [
         "user_id",

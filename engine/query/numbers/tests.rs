@@ -197,3 +197,14 @@ fn nested_choices_take_no_time() {
     );
     gives(&nested, "true");
 }
+
+#[test]
+fn values_with_a_double_are_doubles() {
+    let third = "CAST(1 AS DOUBLE) / 3";
+    gives(
+        &format!("SELECT * FROM (VALUES ({third}), (1.5), (NULL), (2)) AS v(x)"),
+        "0.3333333333333333, 1.5, NULL, 2.0",
+    );
+    gives("SELECT * FROM (VALUES (1e300), (0.5)) AS v(x)", "1e300, 0.5");
+    gives("SELECT arrow_typeof(x) FROM (VALUES (1.5), (2.25)) AS v(x) LIMIT 1", "Decimal128(3, 2)");
+}
