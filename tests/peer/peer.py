@@ -111,7 +111,7 @@ def tables(choice):
 
 def contract(name):
     columns = ", ".join(f"{column} {kind}" for column, kind in COLUMNS.items())
-    return f"CREATE TABLE {name} ({columns}) TBLPROPERTIES ('lake.source' = 'folder:x')"
+    return f"CREATE TABLE {name} ({columns})"
 
 
 def ours(runner, made, ways, queries):
@@ -207,7 +207,7 @@ def same(our, their):
 def key(cell):
     """Something to sort cells of all types by."""
     if isinstance(cell, (int, float, decimal.Decimal)) and not isinstance(cell, bool):
-        return ("1", f"{float(cell):020.6f}")
+        return ("1", f"{float(cell) + 0.0:020.6f}")
     return ("0" if cell is None else "2", str(cell).rstrip("Z").removesuffix("T00:00:00").rstrip("0").rstrip("."))
 
 
