@@ -102,7 +102,8 @@ pub async fn ingest(
     let mut total = Total::default();
     let mut is_unread = false;
     if !feeds.keep_open(&contract.name) {
-        // Both tables are there for SQL even before the first record.
+        // Both tables are made before the first record; the table is there for others once its
+        // sources were looked at.
         let opened = job.open().await;
         let Some(table) = failures.hold(world, opened)? else { return Ok(None) };
         is_unread = table.is_unread()?;

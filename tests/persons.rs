@@ -180,6 +180,25 @@ fn messages_of_faults_and_checks_say_no_value() {
 }
 
 #[test]
+fn messages_of_functions_say_no_value() {
+    let lake = lake();
+    let line = json!({"order_id": "a", "note": format!("{RAW}(")});
+    lake.land("orders/a.ndjson", format!("{line}\n").as_bytes());
+    lake.ok(&["run", "bronze"]);
+    for call in [
+        "CAST(note AS DATE)",
+        "to_timestamp(note, '%d/%m/%Y')",
+        "to_date(note, '%d/%m/%Y')",
+        "regexp_replace(order_id, note, '')",
+        "map([note, note], [1, 2])['x']",
+    ] {
+        let output = lake.run(&["sql", &format!("SELECT {call} FROM bronze.orders")]);
+        assert_eq!(output.code, Some(1), "{call}: {output:?}");
+        assert!(!output.stderr.contains("RAW"), "{call}: {}", output.stderr);
+    }
+}
+
+#[test]
 fn json_behind_other_words_in_a_text_is_looked_into() {
     let lake = lake();
     let json = format!("{{\"user_id\":\"{RAW}\"}}");

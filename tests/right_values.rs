@@ -6,13 +6,12 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
 };
-use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::datasource::MemTable;
 use engine::contract::TableName;
 use engine::mistake::Mistake;
 use engine::query::{Limits, Query, explain};
 
-use crate::support::{Lake, block_on};
+use crate::support::{Lake, block_on, rows_of};
 
 /// `bronze.t`: texts, numbers and truths with a NULL in each; `bronze.x` with the doubles that equal
 /// others: 0, -0, 1, a NaN, another one, NULL.
@@ -45,17 +44,7 @@ fn register(query: &Query, table: &str, columns: Vec<(&str, ArrayRef)>) {
 /// The rows of a query in their order, cells with commas between them; NULL is empty.
 #[track_caller]
 fn rows(sql: &str) -> Vec<String> {
-    let query = query();
-    let batches = block_on(async { query.collect(sql).await });
-    let batches = batches.unwrap_or_else(|cause| panic!("{sql}: {cause}"));
-    let mut rows = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cells = batch.columns().iter().map(|column| array_value_to_string(column, row));
-            rows.push(cells.collect::<Result<Vec<_>, _>>().unwrap().join(","));
-        }
-    }
-    rows
+    rows_of(&query(), sql)
 }
 
 #[track_caller]

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::datasource::MemTable;
 use engine::contract::{self, TableName};
 use engine::mistake::Mistake;
 use engine::query::{Limits, Query, explain};
 use serde_json::{Value, json};
 
-use crate::support::{Lake, batch, block_on, nullable};
+use crate::support::{Lake, batch, block_on, nullable, rows_of};
 
 /// `bronze.l` with the keys 1, 2, 2, NULL, and `bronze.r` with 2, 3, NULL; `n` is never NULL.
 fn query() -> Query {
@@ -53,16 +52,7 @@ fn register(query: &Query, table: &str, columns: &str, rows: &[Value]) {
 /// The rows of a query, sorted, cells with commas between them; NULL is empty.
 #[track_caller]
 fn rows(sql: &str) -> Vec<String> {
-    let query = query();
-    let batches = block_on(async { query.collect(sql).await });
-    let batches = batches.unwrap_or_else(|cause| panic!("{sql}: {cause}"));
-    let mut rows = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cells = batch.columns().iter().map(|column| array_value_to_string(column, row));
-            rows.push(cells.collect::<Result<Vec<_>, _>>().unwrap().join(","));
-        }
-    }
+    let mut rows = rows_of(&query(), sql);
     rows.sort();
     rows
 }

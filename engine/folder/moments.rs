@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::years::Day;
+
 const DAY_SECONDS: i64 = 86_400;
 const DAY_NANOS: i64 = DAY_SECONDS * 1_000_000_000;
 
@@ -14,24 +16,10 @@ pub(super) enum Fraction {
     Full,
 }
 
-/// `2026-03-01` of the days since 1970-01-01; a year outside of 0000 to 9999 has a sign.
+/// `2026-03-01` of the days since 1970-01-01.
 pub(super) fn push_date(days: i64, out: &mut Vec<u8>) {
-    // Counts from March of year 0, in eras of 400 years.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
     // A Vec takes every byte.
-    let _ = match year {
-        0..=9999 => write!(out, "{year:04}"),
-        10_000.. => write!(out, "+{year}"),
-        _ => write!(out, "-{:04}", year.unsigned_abs()),
-    };
-    let _ = write!(out, "-{month:02}-{day:02}");
+    let _ = write!(out, "{}", Day(days));
 }
 
 /// `2026-03-01T12:00:05.123456Z` of a number of units since 1970, of which `per_second` are a second.

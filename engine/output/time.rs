@@ -9,6 +9,8 @@ use chrono::{DateTime, Offset, TimeZone};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::datatypes::TimeUnit;
 
+use crate::years::Day;
+
 const DAY_S: i64 = 86_400;
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -50,7 +52,7 @@ pub(super) fn timestamp(value: i64, unit: TimeUnit, zone: Zone) -> String {
     let (seconds, nanos) = split(value, unit);
     let offset = zone.offset_s(seconds);
     let local = i128::from(seconds) + i128::from(offset.unwrap_or(0));
-    let day = date(local.div_euclid(i128::from(DAY_S)));
+    let day = Day(i64::try_from(local.div_euclid(i128::from(DAY_S))).unwrap_or_default());
     let of_day = clock(i64::try_from(local.rem_euclid(i128::from(DAY_S))).unwrap_or_default());
     let fraction =
         if nanos % 1000 == 0 { format!("{:06}", nanos / 1000) } else { format!("{nanos:09}") };
@@ -65,29 +67,11 @@ pub(super) fn timestamp(value: i64, unit: TimeUnit, zone: Zone) -> String {
     format!("{day}T{of_day}.{fraction}{behind}")
 }
 
-/// A day that is counted from 1970-01-01: `2026-03-01`.
-pub(super) fn date(day: i128) -> String {
-    // Howard Hinnant's civil_from_days: years that begin in March, in eras of 400 of them.
-    let day = day + 719_468;
-    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year + era * 400 + i128::from(month <= 2);
-    if (0..=9999).contains(&year) {
-        format!("{year:04}-{month:02}-{day:02}")
-    } else {
-        format!("{year:+05}-{month:02}-{day:02}")
-    }
-}
-
 /// A day in milliseconds: a date, or a time without a zone where it is no whole day.
 pub(super) fn date_ms(value: i64) -> String {
     const DAY_MS: i64 = DAY_S * 1000;
     if value.rem_euclid(DAY_MS) == 0 {
-        date(i128::from(value.div_euclid(DAY_MS)))
+        Day(value.div_euclid(DAY_MS)).to_string()
     } else {
         timestamp(value, TimeUnit::Millisecond, Zone::None)
     }
@@ -217,9 +201,9 @@ mod tests {
         let epoch = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
         for day in (-800_000_i64..3_000_000).step_by(97) {
             let expected = epoch + chrono::Duration::days(day);
-            assert_eq!(date(i128::from(day)), expected.to_string());
+            assert_eq!(Day(day).to_string(), expected.to_string());
         }
-        assert_eq!(date(i128::from(i32::MAX)), "+5881580-07-11");
+        assert_eq!(Day(i64::from(i32::MAX)).to_string(), "+5881580-07-11");
         assert_eq!(date_ms(DAY_S * 1000), "1970-01-02");
         assert_eq!(date_ms(-1), "1969-12-31T23:59:59.999000");
     }

@@ -21,6 +21,7 @@ use datafusion::arrow::util::display::{
 
 use super::time::{self, Zone};
 use crate::printable;
+use crate::years::Day;
 
 /// The text of the value at an index that is not NULL.
 type Text<'a> = Box<dyn Fn(usize) -> String + 'a>;
@@ -173,7 +174,7 @@ fn temporal(array: &dyn Array) -> Option<Text<'_>> {
         Box::new(move |at| shown(value(at)))
     }
     Some(match array.data_type() {
-        Date32 => text(values::<Date32Type>(array), |day| time::date(day.into())),
+        Date32 => text(values::<Date32Type>(array), |day| Day(day.into()).to_string()),
         Date64 => text(values::<Date64Type>(array), time::date_ms),
         Timestamp(unit, zone) => {
             let (unit, zone) = (*unit, Zone::of(zone.as_deref()));

@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::parquet::arrow::ArrowWriter;
 use engine::contract::{Contract, TableName};
 use engine::project::Project;
+use engine::query::Query;
 use serde_json::Value;
 
 /// The repository, which is also the project that ships.
@@ -369,6 +371,21 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// Bytes packed with Zstandard.
 pub(crate) fn zstandard(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
+}
+
+/// The rows of a query in their order, cells with commas between them; NULL is empty.
+#[track_caller]
+pub(crate) fn rows_of(query: &Query, sql: &str) -> Vec<String> {
+    let batches = block_on(async { query.collect(sql).await });
+    let batches = batches.unwrap_or_else(|cause| panic!("{sql}: {cause}"));
+    let mut rows = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let cells = batch.columns().iter().map(|column| array_value_to_string(column, row));
+            rows.push(cells.collect::<Result<Vec<_>, _>>().unwrap().join(","));
+        }
+    }
+    rows
 }
 
 /// Runs a future on a thread with room for the planner's recursion.
