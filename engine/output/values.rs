@@ -174,7 +174,7 @@ fn temporal(array: &dyn Array) -> Option<Text<'_>> {
         Box::new(move |at| shown(value(at)))
     }
     Some(match array.data_type() {
-        Date32 => text(values::<Date32Type>(array), |day| Day(day.into()).to_string()),
+        Date32 => text(values::<Date32Type>(array), |day| Day(day).to_string()),
         Date64 => text(values::<Date64Type>(array), time::date_ms),
         Timestamp(unit, zone) => {
             let (unit, zone) = (*unit, Zone::of(zone.as_deref()));
