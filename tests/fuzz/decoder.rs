@@ -118,7 +118,9 @@ impl Target for DecoderTarget {
             if taken != again {
                 return Err(format!("record {i}: {taken:?}, and {again:?} behind other records"));
             }
-            let text = std::str::from_utf8(record).unwrap_or_default();
+            // One byte order mark before a record is passed over.
+            let bare = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+            let text = std::str::from_utf8(bare).unwrap_or_default();
             match taken {
                 Ok(()) => {
                     if !is_object(text) {
