@@ -10,7 +10,7 @@ use datafusion::parquet::file::metadata::RowGroupMetaData;
 use flate2::Crc;
 
 /// Bytes of the rows that are read at once, by what the headers say.
-pub(super) const BATCH_BYTES: u64 = 8 << 20;
+pub(super) const BATCH_BYTES: u64 = 4 << 20;
 /// Nesting of structs in a header.
 const DEPTH_MAX: u32 = 16;
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int32Array, Int64Array,
@@ -19,9 +20,9 @@ use crate::dice::Dice;
 use crate::reading::{Desk, Reading, Text, What};
 use crate::target::{Outcome, Target};
 
-/// Memory beside that for each byte of the record limit, in bytes: rows that are read at once, of 8
+/// Memory beside that for each byte of the record limit, in bytes: rows that are read at once, of 4
 /// MiB by their pages' headers, as columns and as JSON; chunks on their way.
-const MEMORY: usize = 32 << 20;
+const MEMORY: usize = 16 << 20;
 /// A page may be eight times as large as a record, and three of one column are there at once: the one
 /// that rows end in, and the next, packed and unpacked.
 const MEMORY_PER_LIMIT: usize = 24;
@@ -38,14 +39,14 @@ pub(crate) struct ParquetTarget {
 
 /// A file that is whole, and the rows of it that are too large.
 struct Whole {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     n_rows: usize,
     too_large: Option<usize>,
 }
 
 /// A file, and the whole one that it is, if it is one.
 pub(crate) struct Case {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     whole: Option<usize>,
 }
 
@@ -76,7 +77,7 @@ impl ParquetTarget {
                 let too_large = (n_rows == 7).then_some(3);
                 let size = too_large.map(|row| (row, limit + limit / 2));
                 let rows = if i % 2 == 0 { plain(n_rows, size) } else { nested(n_rows, size) };
-                wholes.push(Whole { bytes: file(&rows, properties), n_rows, too_large });
+                wholes.push(Whole { bytes: file(&rows, properties).into(), n_rows, too_large });
             }
         }
         // Texts that share all but their last bytes: a small file, and large as values.
@@ -87,7 +88,7 @@ impl ParquetTarget {
             .set_dictionary_enabled(false)
             .build();
         let rows = batch(vec![("id", ids(n_rows)), ("free", Arc::new(column))]);
-        wholes.push(Whole { bytes: file(&rows, properties), n_rows, too_large: None });
+        wholes.push(Whole { bytes: file(&rows, properties).into(), n_rows, too_large: None });
         wholes.extend([lists(limit), words(limit), wide(limit)]);
         Self { desk: Desk::new(limit), wholes }
     }
@@ -106,7 +107,7 @@ fn lists(limit: usize) -> Whole {
     let list = (0..n_rows).map(|i| Some(vec![Some(0); if i == 9 { 20 * limit } else { length }]));
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>(list);
     let rows = batch(vec![("id", ids(n_rows)), ("any", Arc::new(list))]);
-    Whole { bytes: file(&rows, WriterProperties::default()), n_rows, too_large: Some(9) }
+    Whole { bytes: file(&rows, WriterProperties::default()).into(), n_rows, too_large: Some(9) }
 }
 
 /// Long values of a fixed length that stand in the file once.
@@ -121,7 +122,7 @@ fn words(limit: usize) -> Whole {
         .set_data_page_size_limit(limit)
         .set_write_batch_size(16)
         .build();
-    Whole { bytes: file(&rows, coded), n_rows, too_large: None }
+    Whole { bytes: file(&rows, coded).into(), n_rows, too_large: None }
 }
 
 /// Columns whose pages are more than fit into memory together.
@@ -140,7 +141,7 @@ fn wide(limit: usize) -> Whole {
         .set_data_page_size_limit(4 * limit)
         .set_write_batch_size(16)
         .build();
-    Whole { bytes: file(&rows, properties), n_rows, too_large: None }
+    Whole { bytes: file(&rows, properties).into(), n_rows, too_large: None }
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -287,7 +288,7 @@ impl Target for ParquetTarget {
             return Case { bytes: self.wholes[whole].bytes.clone(), whole: Some(whole) };
         }
         let other = &self.wholes[dice.below(self.wholes.len())].bytes;
-        Case { bytes: damage(dice, &self.wholes[whole].bytes, other), whole: None }
+        Case { bytes: damage(dice, &self.wholes[whole].bytes, other).into(), whole: None }
     }
 
     fn files(case: &Case) -> Vec<(String, &[u8])> {

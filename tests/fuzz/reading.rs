@@ -114,16 +114,16 @@ impl Desk {
         self.spare.borrow_mut().push(reading);
     }
 
-    /// Reads a file that was seen when it ended at each of `ends`, the last of which is its size.
+    /// Reads a file that was seen when it ended at each of `ends`, the last of which is its size. Its
+    /// bytes are those of the case: the store holds no copy, which would count as memory of the reader.
     pub(crate) fn read(
         &self,
         name: &str,
-        bytes: &[u8],
+        bytes: &Bytes,
         ends: &[usize],
         text: Text,
     ) -> Result<Reading, String> {
         let mut reading = self.spare.borrow_mut().pop().unwrap_or_else(Reading::with_room);
-        let bytes = Bytes::copy_from_slice(bytes);
         let mut last: Option<Range> = None;
         // An empty file is never listed.
         for end in ends.iter().copied().filter(|end| *end > 0) {
@@ -370,11 +370,11 @@ impl Packed {
 /// A file of text, and in some cases the same text packed.
 pub(crate) struct Landed {
     pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     /// Where a growing file was seen to end; the last is its size.
     pub(crate) ends: Vec<usize>,
     /// The name and the bytes of the packed one.
-    packed: Option<(String, Vec<u8>)>,
+    packed: Option<(String, Bytes)>,
     /// Whether that was damaged behind the packing.
     pub(crate) is_damaged: bool,
 }
@@ -400,9 +400,9 @@ impl Landed {
             if is_damaged {
                 dice.damage(&mut packed, &[]);
             }
-            (format!("{name}{}", how.ending()), packed)
+            (format!("{name}{}", how.ending()), packed.into())
         });
-        Self { name, bytes: text, ends, packed, is_damaged }
+        Self { name, bytes: text.into(), ends, packed, is_damaged }
     }
 
     /// A file that is there only packed.
@@ -410,13 +410,13 @@ impl Landed {
         let bytes = how.pack(text, usize::MAX);
         let ends = vec![bytes.len()];
         let name = format!("{name}{}", how.ending());
-        Self { name, bytes, ends, packed: None, is_damaged: false }
+        Self { name, bytes: bytes.into(), ends, packed: None, is_damaged: false }
     }
 
     pub(crate) fn files(&self) -> Vec<(String, &[u8])> {
         let packed = self.packed.as_ref();
-        let plain = (self.name.clone(), self.bytes.as_slice());
-        let packed = packed.map(|(name, bytes)| (name.clone(), bytes.as_slice()));
+        let plain = (self.name.clone(), self.bytes.as_ref());
+        let packed = packed.map(|(name, bytes)| (name.clone(), bytes.as_ref()));
         [plain].into_iter().chain(packed).collect()
     }
 
