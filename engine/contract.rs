@@ -23,7 +23,7 @@ mod tests;
 mod text;
 mod types;
 pub use names::{CATALOG, quoted, quoted_list, spelled};
-pub(crate) use names::{PLAIN, is_plain, objection};
+pub(crate) use names::{PLAIN, folded, is_plain, objection};
 pub(crate) use parse::lookup;
 pub use parse::parse;
 pub use properties::{OnViolation, Personal, Source, SourceKind, Violation};

@@ -32,6 +32,7 @@ mod bins;
 mod bounded;
 mod checked;
 mod checked_sum;
+mod clauses;
 mod clocks;
 mod distinct_sum;
 mod drawn;
@@ -63,6 +64,7 @@ mod quotient;
 mod reporting;
 mod series;
 mod shapes;
+mod similar;
 mod simple;
 mod spans;
 mod subqueries;
@@ -129,6 +131,9 @@ impl Query {
         // (apache/datafusion#25066, #25471).
         options.optimizer.enable_topk_aggregation = false;
         options.optimizer.enable_window_limits = false;
+        // Below a UNION it gives the columns of a branch that filters another order, and the query
+        // another column's values (DataFusion 55.2).
+        options.optimizer.enable_leaf_expression_pushdown = false;
         let disk = match &limits.scratch {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::Disabled,
@@ -234,6 +239,7 @@ impl Query {
             .with_allow_statements(false);
         let state = self.context.state();
         let mut statement = text::statement(sql)?;
+        clauses::settled(&mut statement)?;
         drawn::require_once(&state, &statement)?;
         using::with_merged_keys(&state, &mut statement)?;
         zones::named(&mut statement)?;
@@ -299,6 +305,7 @@ impl Query {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let state = self.context.state();
         let mut parsed = text::expression(sql)?;
+        clauses::settled_in(&mut parsed.expr)?;
         zones::named_in(&mut parsed.expr)?;
         let expression = state.create_logical_expr_from_sql_expr(parsed, &schema)?;
         let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArgumentClause, FunctionArguments,
-    LimitClause, NamedWindowExpr, ObjectName, PipeOperator, Query, Select, SetExpr, Spanned,
-    TableFactor, Value, Visit, Visitor, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    LimitClause, NamedWindowExpr, ObjectName, PipeOperator, Query, Select, SelectItem, SetExpr,
+    Spanned, TableFactor, Value, Visit, Visitor, WindowFrame, WindowFrameBound, WindowFrameUnits,
     WindowSpec, WindowType,
 };
 use sqlparser::tokenizer::Span;
@@ -153,6 +153,13 @@ impl Visitor for Walk {
                 select.select_token.0.span,
                 "a hint, PREWHERE, CONNECT BY, DISTRIBUTE BY or SELECT AS in this SELECT",
             );
+        }
+        for item in &select.projection {
+            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item
+                && options.opt_ilike.is_some()
+            {
+                self.passed_over(options.wildcard_token.0.span, "ILIKE behind `*`");
+            }
         }
         for definition in &select.named_window {
             let ordered = match &definition.1 {
