@@ -399,3 +399,26 @@ fn models_store_these_values() {
         rows.iter().map(|row| format!("{} {} {}", row["id"], row["s"], row["secs"])).collect();
     assert_eq!(rows, ["\"1\" 1e+16 1.25", "\"2\" 1e+16 7.25", "\"4\" 1.0 3600.999"]);
 }
+
+#[test]
+fn a_field_of_a_struct_above_a_union_is_not_another_column() {
+    let lake = Lake::with(&[(
+        "lake/bronze/t.sql",
+        "-- One row a record.\nCREATE TABLE bronze.t (a BIGINT, b BIGINT, st STRUCT<u BIGINT, v BIGINT>, \
+         e BIGINT)\nTBLPROPERTIES ('lake.source' = 'folder:t');\n",
+    )]);
+    let lines = [
+        r#"{"a":1,"b":10,"st":{"u":10000,"v":3},"e":7}"#,
+        r#"{"a":2,"b":20,"st":{"u":20000,"v":4},"e":8}"#,
+    ];
+    lake.land("t/a.ndjson", (lines.join("\n") + "\n").as_bytes());
+    lake.ok(&["run", "all"]);
+    for (filter, wanted) in
+        [("", (Some(60000), Some(60))), ("WHERE e > 7", (Some(50000), Some(50)))]
+    {
+        let union = format!("SELECT * FROM bronze.t UNION ALL SELECT * FROM bronze.t {filter}");
+        let sql = format!("SELECT sum(st['u']) AS u, sum(b) AS b FROM ({union}) q");
+        let rows = lake.rows(&sql);
+        assert_eq!((rows[0]["u"].as_i64(), rows[0]["b"].as_i64()), wanted, "{filter}");
+    }
+}
