@@ -16,7 +16,8 @@ const EXPONENT_MAX: i32 = 100;
 
 /// Whether a cast between two types reads a text that may be respelled.
 pub(super) fn reads(from: &DataType, to: &DataType) -> bool {
-    from.is_string() && (to.is_decimal() || matches!(to, DataType::Timestamp(..)))
+    let is_time = matches!(to, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
+    from.is_string() && (to.is_decimal() || is_time)
 }
 
 /// A cast that fails where a value does not fit.
@@ -155,6 +156,9 @@ mod tests {
         }
         let zoned = "SELECT CAST(CAST(s AS TIMESTAMP) AT TIME ZONE 'Europe/Paris' AS STRING) FROM (VALUES ('2024-01-05 10:00')) v(s)";
         assert_eq!(run(zoned).as_deref(), Ok("2024-01-05T10:00:00+01:00"));
+        let day =
+            "SELECT CAST(s AS DATE), TRY_CAST(s AS DATE) FROM (VALUES ('2024-01-05 10:00')) v(s)";
+        assert_eq!(run(day).as_deref(), Ok("2024-01-05 2024-01-05"));
         assert_eq!(
             run("SELECT TIMESTAMP '2024-01-05 10:00:00' = '2024-01-05 10:00'").as_deref(),
             Ok("true")
