@@ -113,7 +113,7 @@ impl Checker<'_> {
         for check in &contract.checks {
             let value = self
                 .query
-                .expression(&contract.schema(), &check.expression)
+                .computable(&contract.schema(), &check.expression)
                 .and_then(|expression| expression.evaluate(&nobody));
             if let Err(cause) = value {
                 let mut mistake = explain(&contract.file, self.text(&contract.file), &cause);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::arrow::error::ArrowError;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::dataframe::DataFrame;
@@ -24,20 +23,22 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
 use crate::contract::{CATALOG, TableName};
-use crate::error::{Error, Kind, Result};
-use crate::table::storage_error;
+use crate::error::{Error, Result};
 use crate::zone;
 
+mod aliases;
 mod bins;
 mod bounded;
 mod checked;
 mod checked_sum;
 mod clauses;
 mod clocks;
+mod constants;
 mod distinct_sum;
 mod drawn;
 mod exact;
 mod explain;
+mod failure;
 mod first_known;
 mod fitted;
 mod fixed_sum;
@@ -46,6 +47,8 @@ mod hash;
 mod intervals;
 mod joins;
 mod kinds;
+mod lifted;
+mod like;
 mod list_sum;
 mod local;
 mod micros;
@@ -59,9 +62,11 @@ mod order;
 mod origin;
 mod parse;
 mod parts;
+mod places;
 mod pulled;
 mod quotient;
 mod reporting;
+mod respelled;
 mod series;
 mod shapes;
 mod similar;
@@ -72,10 +77,12 @@ mod subqueries;
 mod testing;
 mod text;
 mod times;
+mod tuples;
 mod using;
 mod written;
 mod zones;
 pub use explain::explain;
+pub use failure::translate;
 pub use guard::may_fail_on;
 pub use hash::ContentHash;
 use origin::Origin;
@@ -168,7 +175,8 @@ impl Query {
             context.register_udtf(name, function);
         }
         let functions = times::functions().into_iter().chain(bounded::functions(&context));
-        let functions = functions.chain(series::lists(&context)).chain([bins::date_bin()]);
+        let functions =
+            functions.chain(series::lists(&context)).chain([bins::date_bin(), aliases::mark()]);
         let functions = functions.chain(list_sum::function(&context));
         functions
             .collect::<Vec<_>>()
@@ -238,25 +246,22 @@ impl Query {
             .with_allow_dml(false)
             .with_allow_statements(false);
         let state = self.context.state();
-        let mut statement = text::statement(sql)?;
-        clauses::settled(&mut statement)?;
-        drawn::require_once(&state, &statement)?;
-        using::with_merged_keys(&state, &mut statement)?;
-        zones::named(&mut statement)?;
-        let plan = state.statement_to_plan(statement).await?;
+        let plan = planned(&state, sql).await?;
         read_only.verify_plan(&plan)?;
         let (plan, literals) = numbers::settled(shapes::in_right_shapes(plan)?)?;
         let frame = self.context.execute_logical_plan(plan).await?;
         let (state, plan) = frame.into_parts();
         // The types of a result are known once the types of its parts agree.
-        let plan = analyze(&state, plan)?;
+        let plan = analyze(&state, plan).map_err(|cause| places::placed(cause, sql))?;
         let plan = match table {
             Some(table) => fitted::fitted(plan, table, &literals)?,
             None => plan,
         };
         // Optimising would analyze it once more, which is half the time of planning.
         let analyzed = SessionStateBuilder::new_from_existing(state).with_analyzer_rules(vec![]);
-        Ok(DataFrame::new(analyzed.build(), plan))
+        let state = analyzed.build();
+        constants::tried(&state, &plan, sql).await?;
+        Ok(DataFrame::new(state, plan))
     }
 
     /// The rows of a planned query, in as many streams as it runs in.
@@ -302,22 +307,49 @@ impl Query {
         schema: &SchemaRef,
         sql: &str,
     ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
+        self.physical(&self.on_rows(schema, sql)?, schema)
+    }
+
+    /// As [`Query::expression`], for one that its constants allow to be computed.
+    ///
+    /// # Errors
+    /// Also why it can be computed for no row.
+    pub fn computable(
+        &self,
+        schema: &SchemaRef,
+        sql: &str,
+    ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
+        let plan = self.on_rows(schema, sql)?;
+        constants::scalars(&self.context.state(), &plan, sql)?;
+        self.physical(&plan, schema)
+    }
+
+    fn physical(
+        &self,
+        plan: &LogicalPlan,
+        schema: &SchemaRef,
+    ) -> Result<Arc<dyn datafusion::physical_plan::PhysicalExpr>, DataFusionError> {
+        let expression = plan.expressions().pop().ok_or_else(|| {
+            DataFusionError::Internal("an expression went while it was analyzed".to_owned())
+        })?;
+        let schema = DFSchema::try_from(schema.as_ref().clone())?;
+        let expression = simple::simplified(&self.context.state(), expression, &schema)?;
+        self.context.create_physical_expr(expression, &schema)
+    }
+
+    /// An expression as the column of a plan on rows of `schema`.
+    fn on_rows(&self, schema: &SchemaRef, sql: &str) -> Result<LogicalPlan, DataFusionError> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let state = self.context.state();
         let mut parsed = text::expression(sql)?;
         clauses::settled_in(&mut parsed.expr)?;
         zones::named_in(&mut parsed.expr)?;
         let expression = state.create_logical_expr_from_sql_expr(parsed, &schema)?;
-        let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) };
+        let rows = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
         let rows = Arc::new(LogicalPlan::EmptyRelation(rows));
         let plan = LogicalPlan::Projection(Projection::try_new(vec![expression], rows)?);
         let (plan, _) = numbers::settled(plan)?;
-        let analyzed = analyze(&state, plan)?.expressions().pop();
-        let expression = analyzed.ok_or_else(|| {
-            DataFusionError::Internal("an expression went while it was analyzed".to_owned())
-        })?;
-        let expression = simple::simplified(&state, expression, &schema)?;
-        self.context.create_physical_expr(expression, &schema)
+        analyze(&state, plan)
     }
 
     /// Whether a function gives the same for the same arguments at every run. One that the planner
@@ -364,66 +396,31 @@ impl Query {
     }
 }
 
+/// The plan of a statement as it is written.
+async fn planned(state: &SessionState, sql: &str) -> Result<LogicalPlan, DataFusionError> {
+    let mut statement = text::statement(sql)?;
+    clauses::settled(&mut statement)?;
+    drawn::require_once(state, &statement)?;
+    using::with_merged_keys(state, &mut statement)?;
+    zones::named(&mut statement)?;
+    let again = statement.clone();
+    let mut plan = state.statement_to_plan(statement).await;
+    for with_columns in [false, true] {
+        match &plan {
+            Err(cause) if aliases::are_alike(cause) => {
+                let mut statement = again.clone();
+                aliases::told_apart(&mut statement, with_columns)?;
+                plan = state.statement_to_plan(statement).await.and_then(aliases::unmarked);
+            }
+            _ => break,
+        }
+    }
+    plan
+}
+
 /// Settles types, and puts what is ours into a plan: see `checked`, `guard` and `micros`.
 fn analyze(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
-}
-
-/// A query's error as ours: what runs out, what is wrong, or what is broken.
-pub fn translate(what: &str, cause: DataFusionError) -> Error {
-    if let DataFusionError::External(own) = cause.find_root()
-        && let Some(own) = own.downcast_ref::<Error>()
-    {
-        let message = format!("{what}: {own}");
-        let error = match own.kind() {
-            Kind::Usage => Error::usage(message),
-            Kind::Data => Error::data(message),
-            Kind::Retry => Error::retry(message),
-            Kind::Internal => Error::internal(message),
-            Kind::Interrupted => Error::interrupted(),
-        };
-        return match own.hint_text() {
-            Some(hint) => error.hint(hint),
-            None => error,
-        };
-    }
-    match cause.find_root() {
-        // The same query needs the same memory the next time.
-        DataFusionError::ResourcesExhausted(_) => Error::data(what)
-            .hint("raise `query.memory` (LAKE_QUERY_MEMORY), or select less")
-            .caused_by(cause),
-        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => {
-            Error::internal(what).caused_by(cause)
-        }
-        root if repeats_value(root) && !is_of_planning(&cause) => Error::data(format!(
-            "{what}: a value does not fit a type or a function that the query asks for"
-        ))
-        .hint("TRY_CAST(…) gives NULL for such values, and so finds their rows"),
-        _ => storage_error(&what, cause.into())
-            .unwrap_or_else(|cause| Error::data(what).caused_by(cause)),
-    }
-}
-
-/// Errors of these kinds repeat a value, which may be personal. Ours do not (`nodes::of_value`).
-fn repeats_value(error: &DataFusionError) -> bool {
-    use ArrowError::{ArithmeticOverflow, CastError, ComputeError, ParseError};
-    match error {
-        DataFusionError::ArrowError(arrow, _) => {
-            matches!(
-                **arrow,
-                CastError(_) | ParseError(_) | ComputeError(_) | ArithmeticOverflow(_)
-            )
-        }
-        DataFusionError::Execution(_) => true,
-        // A regular expression out of a column.
-        DataFusionError::External(cause) => cause.to_string().starts_with("regex"),
-        _ => false,
-    }
-}
-
-/// Whether only what the query itself says was computed.
-fn is_of_planning(error: &DataFusionError) -> bool {
-    matches!(error, DataFusionError::Context(place, _) if place.starts_with("Optimizer rule"))
 }
 
 /// The folder for spilled data, made when it is needed.

@@ -228,7 +228,7 @@ fn a_series_of_times_holds_for_every_year_and_zone() {
     );
     assert_eq!(dates, [json!({"x": ["9999-12-28", "9999-12-30"], "n": [0, 1, 2]})]);
     lake.run(&["sql", "SELECT generate_series(TIMESTAMP '0001-01-01', TIMESTAMP '9999-12-31', INTERVAL '1 second')"])
-        .says(1, &["makes nothing longer"]);
+        .says(2, &["makes nothing longer"]);
 }
 
 #[test]

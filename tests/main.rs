@@ -47,6 +47,7 @@ mod right_values;
 mod scenarios;
 mod shapes;
 mod status;
+mod subqueries;
 mod support;
 mod tidy;
 mod topic_faults;

@@ -60,10 +60,20 @@ impl Tables {
         }
         for name in &world.project.order {
             let model = &world.project.models[name];
-            if model.refresh == Refresh::View
-                && query.register_view(name, &model.text).await.is_err()
-            {
-                missing.push(name.to_string());
+            if model.refresh != Refresh::View {
+                continue;
+            }
+            match query.register_view(name, &model.text).await {
+                Ok(()) => {}
+                // A table that it reads is not there.
+                Err(cause) if cause.to_string().contains("not found") => {
+                    missing.push(name.to_string());
+                }
+                Err(cause) => {
+                    let mistake = explain(&model.file, &model.text, &cause);
+                    let error = engine::mistake::in_query(&mistake, &model.text);
+                    broken.insert(name.to_string(), error);
+                }
             }
         }
         Ok(Self { query, missing, versions: versions.to_vec(), pins, broken, _scratch: scratch })

@@ -8,15 +8,15 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArgumentClause, FunctionArguments,
-    LimitClause, NamedWindowExpr, ObjectName, PipeOperator, Query, Select, SelectItem, SetExpr,
-    Spanned, TableFactor, Value, Visit, Visitor, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowSpec, WindowType,
+    LimitClause, NamedWindowExpr, ObjectName, OrderByExpr, PipeOperator, Query, Select, SelectItem,
+    SetExpr, Spanned, TableFactor, Value, Visit, Visitor, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowSpec, WindowType,
 };
 use sqlparser::tokenizer::Span;
 
 use super::TableName;
 use super::names::{Named, folded, table_named};
-use super::orders::{orders, tell_rows_apart};
+use super::orders::{Common, orders};
 use crate::syntax;
 
 /// Window functions whose value depends on the order of the rows.
@@ -91,8 +91,10 @@ struct Walk {
     ctes: BTreeSet<String>,
     /// Queries of which only is asked whether they have a row: which row does not matter.
     exists: Vec<*const Query>,
-    /// Named windows that have an order, of all SELECTs.
-    ordered_windows: BTreeSet<String>,
+    /// Named windows of all SELECTs: what their rows are partitioned by, and whether they have an order.
+    windows: BTreeMap<String, (Vec<Expr>, bool)>,
+    /// What the rows of each SELECT around the place have in common, and those of each of its groups.
+    selects: Vec<(Common, Common)>,
 }
 
 impl Visitor for Walk {
@@ -111,9 +113,18 @@ impl Visitor for Walk {
             self.passed_over(span, "FOR, SETTINGS or FORMAT behind a query");
         }
         self.pipes(query, span);
-        if query.order_by.as_ref().is_some_and(orders) {
+        let on = match query.body.as_ref() {
+            SetExpr::Select(select) => match &select.distinct {
+                Some(Distinct::On(on)) => Some(on.as_slice()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let order_by = query.order_by.as_ref();
+        if order_by.is_some_and(|order_by| orders(order_by, query, on.unwrap_or_default())) {
             return ControlFlow::Continue(());
         }
+        let without = without_order(order_by.is_some());
         let limited = query.fetch.is_some()
             || match &query.limit_clause {
                 Some(LimitClause::LimitOffset { limit, offset, .. }) => {
@@ -125,16 +136,14 @@ impl Visitor for Walk {
         if limited && !self.exists.contains(&std::ptr::from_ref(query)) {
             self.unsteady(
                 span,
-                "LIMIT without ORDER BY keeps whichever rows come first".to_owned(),
+                format!("LIMIT {without} keeps whichever rows come first"),
                 UNSHARED_ORDER,
             );
         }
-        if let SetExpr::Select(select) = query.body.as_ref()
-            && matches!(select.distinct, Some(Distinct::On(_)))
-        {
+        if on.is_some() {
             self.unsteady(
                 span,
-                "DISTINCT ON without ORDER BY keeps whichever rows come first".to_owned(),
+                format!("DISTINCT ON {without} keeps whichever rows come first"),
                 UNSHARED_ORDER,
             );
         }
@@ -161,17 +170,23 @@ impl Visitor for Walk {
                 self.passed_over(options.wildcard_token.0.span, "ILIKE behind `*`");
             }
         }
+        let common = Common::of(select);
+        let grouped = common.grouped(select);
+        self.selects.push((common, grouped));
         for definition in &select.named_window {
-            let ordered = match &definition.1 {
-                NamedWindowExpr::WindowSpec(spec) => self.is_ordered(spec),
+            let window = match &definition.1 {
+                NamedWindowExpr::WindowSpec(spec) => self.window_of(spec),
                 NamedWindowExpr::NamedWindow(other) => {
-                    self.ordered_windows.contains(&folded(other))
+                    self.windows.get(&folded(other)).cloned().unwrap_or_default()
                 }
             };
-            if ordered {
-                self.ordered_windows.insert(folded(&definition.0));
-            }
+            self.windows.insert(folded(&definition.0), window);
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &Select) -> ControlFlow<()> {
+        self.selects.pop();
         ControlFlow::Continue(())
     }
 
@@ -269,10 +284,13 @@ impl Walk {
     }
 
     fn pipes(&mut self, query: &Query, span: Span) {
-        let mut ordered = query.order_by.as_ref().is_some_and(orders);
+        let mut ordered =
+            query.order_by.as_ref().is_some_and(|order_by| orders(order_by, query, &[]));
         for operator in &query.pipe_operators {
             match operator {
-                PipeOperator::OrderBy { exprs } => ordered |= tell_rows_apart(exprs, true),
+                PipeOperator::OrderBy { exprs } => {
+                    ordered |= Common::default().tell_apart(exprs, true);
+                }
                 PipeOperator::Limit { .. } if !ordered => self.unsteady(
                     span,
                     "LIMIT without ORDER BY keeps whichever rows come first".to_owned(),
@@ -296,10 +314,11 @@ impl Walk {
         let span = function.name.span();
         let Named::Alone(name) = table_named(&function.name) else { return };
         match &function.over {
-            None if ORDERED_AGGREGATES.contains(&name.as_str()) && !has_order(function) => {
+            None if ORDERED_AGGREGATES.contains(&name.as_str()) && !self.has_order(function) => {
+                let without = without_order(keys_of(function).next().is_some());
                 self.unsteady(
                     span,
-                    format!("{name} without ORDER BY depends on the order in which rows come"),
+                    format!("{name} {without} depends on the order in which rows come"),
                     "write the order inside of the parentheses, as in array_agg(x ORDER BY y)",
                 );
             }
@@ -310,29 +329,50 @@ impl Walk {
     }
 
     fn window(&mut self, name: &str, window: &WindowType, span: Span) {
-        let (ordered, frame) = match window {
-            WindowType::WindowSpec(spec) => (self.is_ordered(spec), spec.window_frame.as_ref()),
+        let (ordered, has_keys, frame) = match window {
+            WindowType::WindowSpec(spec) => {
+                (self.window_of(spec).1, !spec.order_by.is_empty(), spec.window_frame.as_ref())
+            }
             WindowType::NamedWindow(window) => {
-                (self.ordered_windows.contains(&folded(window)), None)
+                let named = self.windows.get(&folded(window));
+                (named.is_some_and(|(_, ordered)| *ordered), false, None)
             }
         };
         let by_order = ORDERED_WINDOWS.contains(&name) || frame.is_some_and(counts_rows);
         if by_order && !ordered {
+            let without = without_order(has_keys);
             self.unsteady(
                 span,
-                format!(
-                    "{name} over a window without ORDER BY depends on the order in which rows come"
-                ),
+                format!("{name} over a window {without} depends on the order in which rows come"),
                 "add an ORDER BY to the window that no two rows share",
             );
         }
     }
 
-    fn is_ordered(&self, spec: &WindowSpec) -> bool {
-        let base = spec.window_name.as_ref();
-        tell_rows_apart(&spec.order_by, false)
-            || base.is_some_and(|name| self.ordered_windows.contains(&folded(name)))
+    /// What a window is partitioned by, and whether its rows have an order.
+    fn window_of(&self, spec: &WindowSpec) -> (Vec<Expr>, bool) {
+        let base = spec.window_name.as_ref().and_then(|name| self.windows.get(&folded(name)));
+        let (partition, ordered) = match base {
+            Some((partition, ordered)) if spec.partition_by.is_empty() => {
+                (partition.clone(), *ordered)
+            }
+            base => (spec.partition_by.clone(), base.is_some_and(|(_, ordered)| *ordered)),
+        };
+        let common = self.selects.last().map(|(common, _)| common.clone()).unwrap_or_default();
+        let ordered = ordered || common.with(&partition).tell_apart(&spec.order_by, false);
+        (partition, ordered)
     }
+
+    /// Whether an aggregate has an order of its own among the rows of a group.
+    fn has_order(&self, function: &Function) -> bool {
+        let grouped = self.selects.last().map(|(_, grouped)| grouped.clone()).unwrap_or_default();
+        keys_of(function).any(|keys| grouped.tell_apart(keys, false))
+    }
+}
+
+/// The words for an order that there is not.
+fn without_order(has_keys: bool) -> &'static str {
+    if has_keys { "whose ORDER BY is the same for all its rows" } else { "without ORDER BY" }
 }
 
 /// Whether a frame takes some of a partition's rows by their number.
@@ -342,14 +382,17 @@ fn counts_rows(frame: &WindowFrame) -> bool {
     !whole && !matches!(frame.units, WindowFrameUnits::Range)
 }
 
-fn has_order(function: &Function) -> bool {
-    let inside = match &function.args {
-        FunctionArguments::List(list) => {
-            list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(keys) if tell_rows_apart(keys, false)))
-        }
-        _ => false,
+/// The orders that a call has inside of its parentheses and behind them.
+fn keys_of(function: &Function) -> impl Iterator<Item = &[OrderByExpr]> {
+    let clauses = match &function.args {
+        FunctionArguments::List(list) => list.clauses.as_slice(),
+        _ => &[],
     };
-    inside || tell_rows_apart(&function.within_group, false)
+    let inside = clauses.iter().filter_map(|clause| match clause {
+        FunctionArgumentClause::OrderBy(keys) => Some(keys.as_slice()),
+        _ => None,
+    });
+    inside.chain([function.within_group.as_slice()]).filter(|keys| !keys.is_empty())
 }
 
 fn is_null(expr: &Expr) -> bool {
@@ -357,102 +400,4 @@ fn is_null(expr: &Expr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reads(sql: &str) -> Reads {
-        Reads::of(&syntax::parse(sql, |parser| parser.parse_statements()).unwrap())
-    }
-
-    #[test]
-    fn tables_are_found_wherever_they_stand() {
-        let sql = "WITH c AS (SELECT * FROM a.one), d AS (SELECT * FROM c)
-            SELECT (SELECT max(x) FROM \"a\".\"two\"), y FROM d, LATERAL (SELECT 1 FROM A.Three) l
-            JOIN lake.a.four ON EXISTS (SELECT 1 FROM a.five WHERE z IN (SELECT q FROM a.six))
-            UNION ALL (SELECT 1, 2 FROM (a.seven JOIN a.eight USING (k)) ORDER BY (SELECT max(n) FROM a.nine))";
-        let found: Vec<String> = reads(sql).tables.keys().map(|name| name.table.clone()).collect();
-        assert_eq!(found, ["eight", "five", "four", "nine", "one", "seven", "six", "three", "two"]);
-    }
-
-    #[test]
-    fn a_cte_hides_a_table_of_one_word_and_no_other() {
-        let found =
-            reads("WITH orders AS (SELECT 1 AS a) SELECT a FROM ORDERS, bronze.orders, others");
-        assert_eq!(found.tables.len(), 1);
-        assert_eq!(found.alone.keys().collect::<Vec<_>>(), ["others"]);
-        assert!(reads("SELECT * FROM generate_series(1, 3)").alone.is_empty());
-    }
-
-    #[test]
-    fn what_depends_on_the_order_of_rows_is_found() {
-        for sql in [
-            "SELECT a FROM s.t LIMIT 1",
-            "SELECT a FROM s.t OFFSET 3",
-            "SELECT a FROM s.t FETCH FIRST 1 ROW ONLY",
-            "SELECT (SELECT a FROM s.t LIMIT 1)",
-            "SELECT DISTINCT ON (a) a, b FROM s.t",
-            "SELECT row_number() OVER () FROM s.t",
-            "SELECT lag(a) OVER (PARTITION BY b) FROM s.t",
-            "SELECT sum(a) OVER (ROWS 1 PRECEDING) FROM s.t",
-            "SELECT row_number() OVER w FROM s.t WINDOW w AS (PARTITION BY a)",
-            "SELECT array_agg(a) FROM s.t",
-            "SELECT STRING_AGG(DISTINCT a, ',') FROM s.t",
-            "SELECT first_value(a) FROM s.t GROUP BY b",
-            "SELECT a FROM s.t |> WHERE a > 1 |> LIMIT 3",
-            "SELECT row_number() OVER (ORDER BY 'x') FROM s.t",
-            "SELECT row_number() OVER (PARTITION BY b ORDER BY 1) FROM s.t",
-            "SELECT lag(a) OVER (ORDER BY NULL, lower('X') DESC) FROM s.t",
-            "SELECT ntile(2) OVER (ORDER BY 1 + 1) FROM s.t",
-            "SELECT row_number() OVER (ORDER BY (SELECT 1)) FROM s.t",
-            "SELECT row_number() OVER w FROM s.t WINDOW w AS (ORDER BY true)",
-            "SELECT first_value(a ORDER BY 1) FROM s.t",
-            "SELECT array_agg(a ORDER BY DATE '2026-01-01') FROM s.t",
-            "SELECT a FROM s.t ORDER BY 'x' LIMIT 1",
-            "SELECT DISTINCT ON (a) a, b FROM s.t ORDER BY NULL",
-            "SELECT a FROM s.t |> ORDER BY 'x' |> LIMIT 3",
-        ] {
-            assert_eq!(reads(sql).unsteady.len(), 1, "{sql}");
-        }
-    }
-
-    #[test]
-    fn what_depends_on_rows_alone_is_left_in_peace() {
-        for sql in [
-            "SELECT a FROM s.t ORDER BY a LIMIT 1",
-            "SELECT a FROM s.t WHERE EXISTS (SELECT 1 FROM s.u WHERE u.a = t.a LIMIT 1)",
-            "SELECT DISTINCT ON (a) a, b FROM s.t ORDER BY a, b",
-            "SELECT row_number() OVER (ORDER BY a), rank() OVER (PARTITION BY b) FROM s.t",
-            "SELECT sum(a) OVER (), count(*) OVER (PARTITION BY b) FROM s.t",
-            "SELECT sum(a) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM s.t",
-            "SELECT lead(a) OVER w FROM s.t WINDOW w AS (PARTITION BY a ORDER BY b)",
-            "SELECT a FROM s.t |> ORDER BY a |> LIMIT 3",
-            "SELECT a FROM s.t ORDER BY 1 LIMIT 3",
-            "SELECT a FROM s.t ORDER BY ALL LIMIT 3",
-            "SELECT b FROM s.t GROUP BY b ORDER BY count(*) LIMIT 3",
-            "SELECT row_number() OVER (ORDER BY 'x', lower(a)) FROM s.t",
-            "SELECT row_number() OVER (ORDER BY -t.a), lag(a) OVER (ORDER BY CASE WHEN b THEN 1 END) FROM s.t",
-            "SELECT row_number() OVER (ORDER BY row_number() OVER (ORDER BY a)) FROM s.t",
-            "SELECT lead(a) OVER (w ROWS 1 PRECEDING) FROM s.t WINDOW w AS (ORDER BY b)",
-            "SELECT array_agg(a ORDER BY b), first_value(a ORDER BY a) FILTER (WHERE b > 1) FROM s.t",
-        ] {
-            assert!(reads(sql).unsteady.is_empty(), "{sql}: {:?}", reads(sql).unsteady);
-        }
-    }
-
-    #[test]
-    fn words_that_the_planner_passes_over_are_wrong() {
-        for sql in [
-            "SELECT a FROM s.t TABLESAMPLE BERNOULLI (10)",
-            "SELECT a FROM (SELECT a FROM s.t) TABLESAMPLE (10 PERCENT)",
-            "SELECT a FROM s.t PARTITION (p)",
-            "SELECT a FROM s.t WITH ORDINALITY",
-            "SELECT a FROM s.t FOR UPDATE",
-            "SELECT a FROM s.t PREWHERE a > 1",
-            "SELECT a FROM s.t DISTRIBUTE BY a",
-            "SELECT a FROM x.s.t",
-        ] {
-            assert_eq!(reads(sql).wrong.len(), 1, "{sql}: {:?}", reads(sql).wrong);
-        }
-        assert!(reads("SELECT a FROM s.t AS t (b) JOIN s.u USING (c)").wrong.is_empty());
-    }
-}
+mod tests;

@@ -18,7 +18,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -29,7 +29,7 @@ use datafusion::physical_expr_common::datum::apply;
 use super::nodes::{input_schema, rewritten};
 use super::quotient::divided;
 use super::written::{sql_name, written};
-use super::{checked_sum, first_known, guard};
+use super::{checked_sum, first_known, guard, respelled};
 use crate::error::Error;
 
 /// Replaces, after the coercion of types, whatever may leave the range of its type.
@@ -58,15 +58,20 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 /// Replaces from the outside in, so that an error shows the operands as they were written.
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_down(|expr| {
-        require_constant(&expr)?;
+        if let Some(value) = constant(&expr)? {
+            return Ok(Transformed::yes(Expr::Literal(value, None)));
+        }
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
         let (name, written) = (expr.schema_name().to_string(), written(&expr));
         // A cast has the name of what it casts, which may stand beside it, as in the key of a join.
-        let name = if op == Op::Cast { format!("{}({name})", op.name()) } else { name };
+        let casts = matches!(op, Op::Cast | Op::TryCast);
+        let name = if casts { format!("{}({name})", op.name()) } else { name };
         let operands = match expr {
             Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
-            Expr::Negative(value) | Expr::Cast(Cast { expr: value, .. }) => vec![*value],
+            Expr::Negative(value)
+            | Expr::Cast(Cast { expr: value, .. })
+            | Expr::TryCast(TryCast { expr: value, .. }) => vec![*value],
             other => return Ok(Transformed::no(other)),
         };
         let signature = Signature::any(operands.len(), Volatility::Immutable);
@@ -75,17 +80,20 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     })
 }
 
-/// A constant has the type that it is cast to; the optimizer would find out in other words.
-fn require_constant(expr: &Expr) -> Result<()> {
-    if let Expr::Cast(cast) = expr
-        && let Expr::Literal(value, _) = cast.expr.as_ref()
-        && (value.data_type().is_numeric() || value.data_type().is_string())
-        && !cast.field.data_type().is_nested()
-        && value.cast_to(cast.field.data_type()).is_err()
-    {
-        return Err(no_cast(&written(expr), cast.field.data_type()));
+/// A constant has the type that it is cast to; the optimizer would find out in other words. One that the
+/// cast does not read as it is spelled is computed here.
+fn constant(expr: &Expr) -> Result<Option<ScalarValue>> {
+    let Expr::Cast(cast) = expr else { return Ok(None) };
+    let Expr::Literal(value, _) = cast.expr.as_ref() else { return Ok(None) };
+    let to = cast.field.data_type();
+    let (from_number, from_text) = (value.data_type().is_numeric(), value.data_type().is_string());
+    if !(from_number || from_text) || to.is_nested() || value.cast_to(to).is_ok() {
+        return Ok(None);
     }
-    Ok(())
+    match respelled::cast_strictly(&ColumnarValue::Scalar(value.clone()), to) {
+        Ok(ColumnarValue::Scalar(value)) => Ok(Some(value)),
+        _ => Err(no_cast(&written(expr), to)),
+    }
 }
 
 /// A cast that fails where a value does not fit, as those of a query do.
@@ -123,6 +131,10 @@ fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
             let to = cast.field.data_type();
             let repeats = (from.is_numeric() || from.is_string()) && !always_fits(&from, to);
             (repeats && !to.is_nested()).then_some(Op::Cast)
+        }
+        Expr::TryCast(cast) => {
+            let from = cast.expr.get_type(schema)?;
+            respelled::reads(&from, cast.field.data_type()).then_some(Op::TryCast)
         }
         _ => None,
     })
@@ -180,6 +192,7 @@ enum Op {
     ShiftLeft,
     ShiftRight,
     Cast,
+    TryCast,
 }
 
 impl Op {
@@ -194,6 +207,8 @@ impl Op {
             Self::ShiftLeft => "checked_shift_left",
             Self::ShiftRight => "checked_shift_right",
             Self::Cast => "checked_cast",
+            // It never fails.
+            Self::TryCast => "tried_cast",
         }
     }
 }
@@ -228,7 +243,8 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        let nullable =
+            self.op == Op::TryCast || args.arg_fields.iter().any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(self.name(), self.data_type.clone(), nullable)))
     }
 
@@ -249,8 +265,9 @@ impl ScalarUDFImpl for Checked {
             Op::Modulo => rem,
             Op::Negate => return self.negated(&args.args[0]),
             Op::ShiftLeft | Op::ShiftRight => return self.shifted(&args.args),
+            Op::TryCast => return respelled::cast_or_null(&args.args[0], &self.data_type),
             Op::Cast => {
-                let cast = args.args[0].cast_to(&self.data_type, None);
+                let cast = respelled::cast_strictly(&args.args[0], &self.data_type);
                 return cast.map_err(|_| no_cast(&self.written, &self.data_type));
             }
         };

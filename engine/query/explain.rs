@@ -4,6 +4,8 @@ use datafusion::common::diagnostic::Diagnostic;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 
+use super::failure::{is_left_over, words};
+use super::lifted;
 use crate::error::Error;
 use crate::mistake::{Mistake, byte_at, did_you_mean};
 
@@ -14,6 +16,9 @@ pub fn explain(file: &str, text: &str, error: &DataFusionError) -> Mistake {
         DataFusionError::SQL(error, _) => {
             crate::contract::syntax_mistake(file, text, &error.to_string())
         }
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+            Mistake::new(file, words(root))
+        }
         _ => Mistake::new(file, short(root)),
     };
     if let DataFusionError::External(own) = root
@@ -21,6 +26,10 @@ pub fn explain(file: &str, text: &str, error: &DataFusionError) -> Mistake {
     {
         mistake.message = own.to_string();
         mistake.hint = own.hint_text().map(str::to_owned);
+    }
+    if is_left_over(root) {
+        lifted::MESSAGE.clone_into(&mut mistake.message);
+        mistake.hint = Some(lifted::HELP.to_owned());
     }
     if let Some(diagnostic) = error.diagnostic() {
         mistake = place(mistake, text, diagnostic);

@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::respelled;
 use super::times::out_of_range;
 use crate::error::Error;
 
@@ -244,6 +245,10 @@ fn cast_zone(times: &ArrayRef, data_type: &DataType) -> ArrayRef {
 
 /// A text that says no offset is a local time.
 fn read_text(text: &str, zone: Tz) -> Option<i64> {
+    read_spelled(text, zone).or_else(|| read_spelled(&respelled::time(text)?, zone))
+}
+
+fn read_spelled(text: &str, zone: Tz) -> Option<i64> {
     if let Ok(found) = string_to_datetime(&zone, text) {
         return Some(found.timestamp_micros());
     }

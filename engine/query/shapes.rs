@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     Projection, SubqueryAlias,
 };
 
+use super::lifted::Lifter;
 use super::nodes::rewritten;
 use super::pulled::{self, is_correlated};
 use super::subqueries::{Place, Subqueries};
@@ -28,6 +29,7 @@ pub(super) type Result<T> = std::result::Result<T, DataFusionError>;
 /// The query has a shape that is not, and no rewriting is known to be right.
 pub(super) fn in_right_shapes(plan: LogicalPlan) -> Result<LogicalPlan> {
     let subqueries = Subqueries::default();
+    let lifter = Lifter::default();
     let copies = Cell::new(0);
     let rewritten = super::order::kept(plan)?.transform_up_with_subqueries(|node| {
         refuse_windows(&node)?;
@@ -51,7 +53,7 @@ pub(super) fn in_right_shapes(plan: LogicalPlan) -> Result<LogicalPlan> {
             }
             node => expressions(node, &subqueries)?,
         };
-        Ok(Transformed::yes(node))
+        Ok(Transformed::yes(lifter.lifted(node)?))
     })?;
     Ok(rewritten.data)
 }

@@ -1,16 +1,18 @@
-//! SQL text as statements and expressions, whose numbers with an exponent are doubles.
+//! SQL text as statements and expressions, in forms that `DataFusion` reads right.
 //!
-//! `DataFusion` is told that numbers with a point are decimals, and makes decimals of all others, too.
+//! Numbers with an exponent are doubles: it is told that numbers with a point are decimals, and makes
+//! decimals of all others, too. Patterns are escaped by a backslash, and tuples are in a set by EXISTS.
 
 use std::ops::ControlFlow;
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
-    DataType, ExactNumberInfo, Expr, ExprWithAlias, TypedString, Value, VisitMut, VisitorMut,
+    DataType, ExactNumberInfo, Expr, ExprWithAlias, Select, TypedString, Value, VisitMut,
+    VisitorMut,
 };
 
-use super::parse;
+use super::{like, parse, tuples};
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
@@ -20,33 +22,42 @@ const DIGITS_MAX: usize = 38;
 /// The one statement of a text.
 pub(super) fn statement(sql: &str) -> Result<Statement> {
     let mut statement = parse::statement(sql)?;
-    with_doubles(&mut statement);
+    with_doubles(&mut statement)?;
     Ok(statement)
 }
 
 /// An expression.
 pub(super) fn expression(sql: &str) -> Result<ExprWithAlias> {
     let mut expression = parse::expression(sql)?;
-    let _ = expression.expr.visit(&mut Doubles);
+    read_right(&mut expression.expr)?;
     Ok(expression)
 }
 
-fn with_doubles(statement: &mut Statement) {
+fn with_doubles(statement: &mut Statement) -> Result<()> {
     match statement {
-        Statement::Statement(statement) => {
-            let _ = statement.visit(&mut Doubles);
-        }
+        Statement::Statement(statement) => read_right(statement.as_mut()),
         Statement::Explain(explain) => with_doubles(&mut explain.statement),
-        _ => {}
+        _ => Ok(()),
     }
 }
 
-struct Doubles;
+fn read_right(sql: &mut impl VisitMut) -> Result<()> {
+    match sql.visit(&mut Reader) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
 
-impl VisitorMut for Doubles {
-    type Break = ();
+struct Reader;
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl VisitorMut for Reader {
+    type Break = DataFusionError;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DataFusionError> {
+        tuples::in_conditions(select).map_or_else(ControlFlow::Break, ControlFlow::Continue)
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
         if let Expr::Value(value) = expr
             && let Value::Number(number, _) = &value.value
             && is_double(number)
@@ -58,7 +69,8 @@ impl VisitorMut for Doubles {
                 uses_odbc_syntax: false,
             });
         }
-        ControlFlow::Continue(())
+        let read = like::with_backslash(expr).and_then(|()| tuples::as_exists(expr));
+        read.map_or_else(ControlFlow::Break, ControlFlow::Continue)
     }
 }
 

@@ -58,7 +58,20 @@ fn write(expr: &Expr, depth: usize, text: &mut String) {
             }
             None => text.push('…'),
         },
-        Expr::ScalarFunction(call) => arguments(call.name(), false, &call.args, depth, text),
+        // Functions of ours in the place of casts and operators.
+        Expr::ScalarFunction(call) => match (call.args.as_slice(), sign(call.name())) {
+            ([value], Some("")) => write(value, depth, text),
+            ([value], Some(sign)) => {
+                text.push_str(sign);
+                operand(value, depth, text);
+            }
+            ([left, right], Some(sign)) => {
+                operand(left, depth, text);
+                text.push_str(&format!(" {sign} "));
+                operand(right, depth, text);
+            }
+            (args, _) => arguments(call.name(), false, args, depth, text),
+        },
         Expr::AggregateFunction(call) => {
             let params = &call.params;
             arguments(call.func.name(), params.distinct, &params.args, depth, text);
@@ -71,6 +84,20 @@ fn write(expr: &Expr, depth: usize, text: &mut String) {
         Expr::Case(_) => text.push_str("CASE … END"),
         _ => text.push('…'),
     }
+}
+
+fn sign(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "checked_cast" | "tried_cast" => "",
+        "checked_add" => "+",
+        "checked_subtract" | "checked_negate" => "-",
+        "checked_multiply" => "*",
+        "checked_divide" => "/",
+        "checked_modulo" => "%",
+        "checked_shift_left" => "<<",
+        "checked_shift_right" => ">>",
+        _ => return None,
+    })
 }
 
 /// An operand, in parentheses if it is an operation itself.

@@ -24,7 +24,9 @@ class Maker:
             (self.sets, 3),
             (self.limited, 4),
             (self.expressions, 5),
-            (self.lateral, 1),
+            (self.lateral, 2),
+            (self.tuples, 2),
+            (self.alike, 1),
             (self.recursive, 1),
             (self.nested, 3),
             (self.precedence, 3),
@@ -318,6 +320,9 @@ class Maker:
             "i.k = o.k AND i.g = o.g",
             "i.g > 1",
             "i.k < o.k",
+            "i.k IS NOT DISTINCT FROM o.k",
+            "i.k = o.k AND i.id <> o.id",
+            "i.v > o.k OR i.g = o.g",
             "false AND i.k = o.k",
         )
         value = self.pick(
@@ -720,7 +725,35 @@ class Maker:
             f"SELECT o.id, h.e FROM {self.table()} o LEFT JOIN LATERAL (SELECT {value} AS e FROM {self.table()} i WHERE i.k = o.k) h ON h.e IS NOT NULL",
             f"SELECT o.id, h.e FROM {self.table()} o LEFT JOIN LATERAL (SELECT i.id AS e FROM {self.table()} i WHERE i.g = o.g) h ON true",
             f"SELECT o.id, h.e FROM {self.table()} o, LATERAL (SELECT i.id AS e FROM {self.table()} i WHERE i.g = o.g AND i.v > 1) h",
+            f"SELECT o.id, h.e FROM {self.table()} o CROSS JOIN LATERAL (SELECT {value} AS e FROM {self.table()} i WHERE i.k <= o.k) h",
+            f"SELECT o.id, h.e FROM {self.table()} o LEFT JOIN LATERAL (SELECT i.id + o.v AS e FROM {self.table()} i WHERE i.g = o.g) h ON true",
+            f"SELECT o.id, h.e FROM {self.table()} o LEFT JOIN LATERAL (SELECT o.v * 10 AS e WHERE o.v > 1) h ON true",
+            f"SELECT o.id, h.e FROM {self.table()} o, LATERAL (SELECT i.g, max(i.v + o.k) AS e FROM {self.table()} i WHERE i.k < o.k GROUP BY i.g) h",
             f"SELECT o.id, h.r FROM {self.table()} o CROSS JOIN LATERAL (SELECT row_number() OVER (ORDER BY i.id) AS r FROM {self.table()} i WHERE i.g = o.g) h",
+        )
+
+    def tuples(self):
+        """Pairs of columns that are looked for in a subquery."""
+        # DuckDB's answer is unknown for every pair with a NULL, also where the other half differs.
+        where = self.pick("", "", " WHERE i.v > 1", " WHERE i.n = o.n", " WHERE i.k IS NOT NULL")
+        one = f"(o.k, o.g) IN (SELECT i.k, i.g FROM {self.table()} i{where})"
+        known = f"(o.n, o.id) {self.pick('IN', 'NOT IN')} (SELECT i.n, i.id + 1 FROM {self.table()} i{where})"
+        return self.pick(
+            f"SELECT o.id FROM {self.table()} o WHERE {one}",
+            f"SELECT o.id FROM {self.table()} o WHERE {one} OR o.v = 1",
+            f"SELECT o.id FROM {self.table()} o WHERE {known}",
+            f"SELECT o.id FROM {self.table()} o WHERE NOT ({known}) AND {self.condition('o', 1)}",
+            f"SELECT o.id, {known} AS e FROM {self.table()} o",
+        )
+
+    def alike(self):
+        """Expressions that one engine or the other calls alike."""
+        kind = self.pick("DOUBLE", "VARCHAR", "BIGINT")
+        return self.pick(
+            f"SELECT id, v, CAST(v AS {kind}), v FROM {self.table()}",
+            f"SELECT count(*), count(*), sum(v), sum(CAST(v AS DOUBLE)) FROM {self.table()}",
+            f"SELECT k, CAST(k AS {kind}), count(*) FROM {self.table()} GROUP BY k, CAST(k AS {kind})",
+            f"SELECT *, k FROM (SELECT id, k FROM {self.table()}) h",
         )
 
     def recursive(self):

@@ -80,7 +80,7 @@ fn an_integer_that_leaves_its_range_ends_the_query_with_the_expression() {
         ("(total / 2) * pieces + total", "* silver.orders.pieces"),
         ("pieces * pieces", "leaves the range of"),
         ("total / pieces / 0", "divides by zero"),
-        ("abs(total)", "does not fit"),
+        ("abs(total)", "a function does not take a value"),
         ("CAST(total AS INT)", "CAST(silver.orders.total AS INT)"),
         ("CAST(total AS SMALLINT)", "out of its range"),
         ("CAST(total AS DECIMAL(10, 0))", "DECIMAL(10, 0)"),
