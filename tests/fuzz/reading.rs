@@ -310,6 +310,14 @@ impl Reading {
         Ok(())
     }
 
+    /// Whether the file was refused as a whole.
+    pub(crate) fn expect_refused(&self) -> Result<(), String> {
+        match self.fault {
+            Some(_) if self.items.is_empty() => Ok(()),
+            _ => Err(format!("{} items came of a text that is packed twice", self.items.len())),
+        }
+    }
+
     /// Whether these items came, and nothing else.
     pub(crate) fn expect(&self, expected: &[Item]) -> Result<(), String> {
         if self.has_more {
@@ -411,6 +419,12 @@ impl Landed {
         let ends = vec![bytes.len()];
         let name = format!("{name}{}", how.ending());
         Self { name, bytes, ends, packed: None, is_damaged: false }
+    }
+
+    /// Whether the text begins as packed files do. It is unpacked as one then, whatever its name: what
+    /// comes of it is another text, and packed once more it is refused.
+    pub(crate) fn looks_packed(&self) -> bool {
+        self.bytes.starts_with(b"\x1f\x8b") || self.bytes.starts_with(b"\x28\xb5\x2f\xfd")
     }
 
     pub(crate) fn files(&self) -> Vec<(String, &[u8])> {
