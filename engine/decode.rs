@@ -5,6 +5,7 @@
 //! pseudonyms here, before anything else sees them. See `docs/decisions/0004-own-decoder.md`.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StructArray, new_null_array};
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
 
 mod column;
+mod complete;
 mod cursor;
 mod given;
 mod headers;
@@ -23,10 +25,13 @@ mod plan;
 mod rescue;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod time;
+mod twice;
 mod value;
 
 pub(crate) use persons::{Cleaned, Persons};
+pub(crate) use texts::number_of;
 
 use column::{Column, Values};
 use cursor::{Cursor, DEPTH_MAX};
@@ -108,6 +113,27 @@ impl fmt::Display for Reject {
     }
 }
 
+/// What records were before they became JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JSON: an object names a field or leaves it out, and each value has its type.
+    Objects,
+    /// Rows that have all columns of their file: what has no value is missing.
+    Rows,
+    /// The same, and each value is a text, as in CSV: what it is says its column.
+    Texts,
+}
+
+/// What a field's name means.
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    /// A field of the contract.
+    Known(u16),
+    /// The same, but for the case of its letters.
+    Recased(u16),
+    Unknown,
+}
+
 /// Decodes the records of one contract.
 #[derive(Debug)]
 pub struct Decoder {
@@ -115,11 +141,14 @@ pub struct Decoder {
     pseudonyms: Option<Pseudonyms>,
     rescued: Column,
     rescues: Vec<rescue::Rescue>,
+    recased: Vec<complete::Recased>,
     touched: Vec<u16>,
     touched_structs: Vec<u16>,
     scratch: Vec<u8>,
     /// Columns that have a value where the record has none, and the value as JSON.
     given: Vec<(u16, Vec<u8>)>,
+    /// Of what form the next records are.
+    form: Form,
     n_rows: u32,
     record: u32,
 }
@@ -137,10 +166,12 @@ impl Decoder {
             pseudonyms,
             rescued,
             rescues: Vec::new(),
+            recased: Vec::new(),
             touched: Vec::new(),
             touched_structs: Vec::new(),
             scratch: Vec::new(),
             given: Vec::new(),
+            form: Form::Objects,
             n_rows: 0,
             record: 0,
         })
@@ -170,6 +201,7 @@ impl Decoder {
         self.touched.clear();
         self.touched_structs.clear();
         self.rescues.clear();
+        self.recased.clear();
         let mut cursor = Cursor { bytes: record, at: 0 };
         match self.whole(&mut cursor) {
             Ok(()) => {
@@ -199,7 +231,7 @@ impl Decoder {
             return Err(cursor::not_json("something follows the JSON object", cursor.at));
         }
         if !self.rescues.is_empty() {
-            let text = rescue::to_json(&self.rescues, cursor.bytes, &self.plan);
+            let text = rescue::to_json(&mut self.rescues, cursor.bytes, &self.plan);
             if !text.is_empty() {
                 self.rescued.push_text(self.n_rows, &text);
             }
@@ -229,46 +261,52 @@ impl Decoder {
         cursor.whitespace();
         if cursor.peek() == Some(b'}') {
             cursor.at += 1;
-            return self.complete(index);
+            return self.complete(index, cursor.bytes, depth);
         }
         let mut before = 0;
         loop {
             cursor.whitespace();
             let key_start = cursor.at;
-            if let Some(field) = self.key(index, before, cursor)? {
-                before = usize::from(field) + 1;
-                cursor.expect(b':')?;
-                cursor.whitespace();
-                self.field(index, field, cursor, depth)?;
-            } else {
-                let key = key_start..cursor.at;
-                cursor.expect(b':')?;
-                cursor.whitespace();
-                let start = cursor.at;
-                cursor.skip(&mut self.scratch, depth)?;
-                self.rescues.push(rescue::Rescue { within: index, key, value: start..cursor.at });
+            let key = self.key(index, before, cursor)?;
+            let name = key_start..cursor.at;
+            cursor.expect(b':')?;
+            cursor.whitespace();
+            match key {
+                Key::Known(field) => {
+                    before = usize::from(field) + 1;
+                    self.field(index, field, cursor, depth)?;
+                }
+                Key::Recased(_) | Key::Unknown => {
+                    let start = cursor.at;
+                    cursor.skip(&mut self.scratch, depth)?;
+                    self.put_off(index, key, name, start..cursor.at);
+                }
             }
             cursor.whitespace();
             match cursor.peek() {
                 Some(b',') => cursor.at += 1,
                 Some(b'}') => {
                     cursor.at += 1;
-                    return self.complete(index);
+                    return self.complete(index, cursor.bytes, depth);
                 }
                 _ => return Err(cursor.unexpected("expected `,` or `}`")),
             }
         }
     }
 
+    /// Keeps the place of a field that is none of the contract, or may be one when its object ends.
+    fn put_off(&mut self, within: usize, field: Key, key: Range<usize>, value: Range<usize>) {
+        if let Key::Recased(field) = field {
+            self.recased.push(complete::Recased { within, field, key, value });
+        } else {
+            self.rescues.push(rescue::Rescue { within, key, value });
+        }
+    }
+
     /// Reads a field's name. Producers send fields in the same order, so the field that followed
     /// last time is tried first, byte by byte, before the name is looked up.
     #[inline]
-    fn key(
-        &mut self,
-        index: usize,
-        before: usize,
-        cursor: &mut Cursor<'_>,
-    ) -> Result<Option<u16>, Reject> {
+    fn key(&mut self, index: usize, before: usize, cursor: &mut Cursor<'_>) -> Result<Key, Reject> {
         if cursor.peek() != Some(b'"') {
             return Err(cursor.unexpected("expected a field's name"));
         }
@@ -279,15 +317,16 @@ impl Decoder {
             let end = start + name.len();
             if cursor.bytes.get(end) == Some(&b'"') && cursor.bytes[start..end] == **name {
                 cursor.at = end + 1;
-                return Ok(Some(guess));
+                return Ok(Key::Known(guess));
             }
         }
         let name = cursor.string(&mut self.scratch)?;
-        let field = own.field(name.bytes(&self.scratch));
-        if let Some(field) = field {
+        let name = name.bytes(&self.scratch);
+        if let Some(field) = own.field(name) {
             own.followers[before] = field;
+            return Ok(Key::Known(field));
         }
-        Ok(field)
+        Ok(own.recased(name).map_or(Key::Unknown, Key::Recased))
     }
 
     #[inline]
@@ -334,6 +373,10 @@ impl Decoder {
         }
         let row = self.n_rows;
         self.touched.push(u16::try_from(index).unwrap_or(u16::MAX));
+        let is_text = matches!(leaf.data_type, Type::Text { .. });
+        if self.form == Form::Texts && !is_text && first == Some(b'"') {
+            return self.text(index, cursor, depth);
+        }
         match (&mut leaf.column.values, first) {
             (Values::Text(..), _) if leaf.data_type == Type::Json => {
                 let start = cursor.at;
@@ -387,45 +430,6 @@ impl Decoder {
         }
         leaf.column.rows.push(row);
         Ok(())
-    }
-
-    /// What must hold when an object ends: required fields, and defaults.
-    fn complete(&mut self, index: usize) -> Result<(), Reject> {
-        if index == 0 && !self.given.is_empty() {
-            self.fill()?;
-        }
-        let (row, record) = (self.n_rows, self.record);
-        let Plan { structs, leaves, .. } = &mut self.plan;
-        for at in 0..structs[index].defaults.len() {
-            let (field, default) = structs[index].defaults[at];
-            let Child::Leaf(leaf) = structs[index].children[usize::from(field)] else { continue };
-            let column = &mut leaves[leaf].column;
-            if column.rows.last() == Some(&row) {
-                continue;
-            }
-            match &mut column.values {
-                Values::Int(values) => values.push(i32::try_from(default).unwrap_or_default()),
-                Values::BigInt(values) => values.push(default),
-                _ => continue,
-            }
-            column.rows.push(row);
-            self.touched.push(u16::try_from(leaf).unwrap_or(u16::MAX));
-        }
-        let own = &structs[index];
-        let missing = |field: &&u16| match own.children[usize::from(**field)] {
-            Child::Leaf(leaf) => leaves[leaf].column.rows.last() != Some(&row),
-            Child::Struct(inner) => structs[inner].rows.last() != Some(&row),
-        };
-        let absent = own.required.iter().find(missing);
-        let unnamed = own.present.iter().find(|field| own.seen[usize::from(**field)] != record);
-        match absent.or(unnamed) {
-            None => Ok(()),
-            Some(field) => {
-                let mut path = own.path.clone();
-                path.push(String::from_utf8_lossy(&own.names[usize::from(*field)]).into_owned());
-                Err(Reject::new(Class::MissingField, format!("`{}` is missing", path.join("."))))
-            }
-        }
     }
 
     /// The rows so far as arrays, one per column of the contract and `_rescued_data` last; the

@@ -20,6 +20,7 @@ mod cut;
 mod delta;
 mod digits;
 mod encode;
+mod fine;
 mod hive;
 mod json;
 mod levels;

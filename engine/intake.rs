@@ -9,9 +9,9 @@ use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::chunk::{Body, Chunk, Origin, Record, text_or_base64};
 use crate::contract::{Contract, TypedField};
-use crate::decode::{Class, Decoder, Reject};
+use crate::decode::{Class, Decoder, Form, Reject};
 use crate::error::{Error, Result};
-use crate::folder::given;
+use crate::folder::{Format, format_of, given};
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine::{Decided, Rejected};
 use crate::rowcheck::{RowChecks, Violations};
@@ -86,6 +86,12 @@ impl Intake {
         if origin.file != self.file {
             let columns = origin.file.as_deref().map(|file| given(file, &self.fields));
             self.decoder.give(&columns.unwrap_or_default());
+            // Also of a replay, whose records have the name of their file.
+            self.decoder.expect(match origin.file.as_deref().and_then(format_of) {
+                Some((Format::Csv, _)) => Form::Texts,
+                Some((Format::Parquet, _)) => Form::Rows,
+                Some((Format::Json, _)) | None => Form::Objects,
+            });
             self.file.clone_from(&origin.file);
         }
         match &chunk.body {

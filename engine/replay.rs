@@ -25,10 +25,12 @@ use crate::table::{Commit, Files, Outcome, StoredFile, Table, Writer};
 use crate::world::World;
 
 mod look;
+mod reasons;
 mod records;
 mod settled;
 
 use look::look;
+use reasons::Reasons;
 use records::{Held, PLACE, Records};
 
 /// A replay that loses this many rounds in a row leaves the table to the others.
@@ -220,7 +222,7 @@ impl<'a> Replay<'a> {
         let entered = table.txn(&self.app).await?;
         if let Some(number) = entered.filter(|number| left.is_none_or(|left| left < *number)) {
             let taken = self.taken_by(&table, number).await?;
-            self.clear(&mut quarantine, &taken, number).await?;
+            self.clear(&mut quarantine, &taken, &Reasons::default(), number).await?;
             return Ok(Round::Finished);
         }
         let metadata =
@@ -246,7 +248,9 @@ impl<'a> Replay<'a> {
                 table.discard(files.unwrap_or_default()).await;
                 return Ok(Round::Lost);
             }
-            self.clear(&mut quarantine, &found.taken, number).await?;
+        }
+        if found.n_rows > 0 || !found.reasons.is_empty() {
+            self.clear(&mut quarantine, &found.taken, &found.reasons, number).await?;
         }
         Ok(Round::Took { came_in: found.n_rows, stayed, waiting, is_whole })
     }
@@ -272,15 +276,22 @@ impl<'a> Replay<'a> {
         Ok(taken)
     }
 
-    /// Takes records out of quarantine. They are in the table: only this may be repeated.
-    async fn clear(&self, quarantine: &mut Table, taken: &Records, number: i64) -> Result<()> {
+    /// Takes records out of quarantine. They are in the table: only this may be repeated. Of others
+    /// it says why they stay.
+    async fn clear(
+        &self,
+        quarantine: &mut Table,
+        taken: &Records,
+        reasons: &Reasons,
+        number: i64,
+    ) -> Result<()> {
         for _ in 0..LOST_ROUNDS_MAX {
             // Another replay may have seen that this is missing, and done it.
             let left = quarantine.txn(&self.app).await?;
             if left.is_some_and(|last| last >= number) {
                 return Ok(());
             }
-            let (remove, files) = self.rest(quarantine, taken).await?;
+            let (remove, files) = self.rest(quarantine, taken, reasons).await?;
             let commit = Commit {
                 files,
                 remove,
@@ -301,9 +312,14 @@ impl<'a> Replay<'a> {
     }
 
     /// The files of quarantine that hold some of the records, and new ones with what else is there.
-    async fn rest(&self, quarantine: &Table, taken: &Records) -> Result<(BTreeSet<String>, Files)> {
+    async fn rest(
+        &self,
+        quarantine: &Table,
+        taken: &Records,
+        reasons: &Reasons,
+    ) -> Result<(BTreeSet<String>, Files)> {
         let mut writer = quarantine.writer(&self.quarantine, &self.world.lake.scratch())?;
-        match self.write_rest(quarantine, taken, &mut writer).await {
+        match self.write_rest(quarantine, taken, reasons, &mut writer).await {
             Ok(remove) => Ok((remove, writer.close().await?)),
             Err(error) => {
                 writer.abort().await;
@@ -316,6 +332,7 @@ impl<'a> Replay<'a> {
         &self,
         quarantine: &Table,
         taken: &Records,
+        reasons: &Reasons,
         writer: &mut Writer,
     ) -> Result<BTreeSet<String>> {
         let name = self.contract.name.to_string();
@@ -324,15 +341,20 @@ impl<'a> Replay<'a> {
                 && held.is_record(row)
                 && taken.holds(held.source(row), &held.place(row))
         };
+        let changes = |held: &Held, row: usize| {
+            goes(held, row)
+                || (held.table(row) == name && reasons.may_hold(held.source(row), &held.place(row)))
+        };
         let mut remove = BTreeSet::new();
         for file in quarantine.files()? {
-            if !self.finds(quarantine, &file, &goes).await? {
+            if !self.finds(quarantine, &file, &changes).await? {
                 continue;
             }
             let mut reader = quarantine.read(&file, &self.quarantine.schema(), ROWS).await?;
             while let Some(rows) = reader.next().await? {
                 let held = Held::of(&rows)?;
                 let stays: Vec<bool> = (0..rows.num_rows()).map(|row| !goes(&held, row)).collect();
+                let rows = reasons.renewed(&rows, &held, &name)?;
                 let stays = filter_record_batch(&rows, &BooleanArray::from(stays))
                     .map_err(|cause| Error::internal("cannot filter rows").caused_by(cause))?;
                 if stays.num_rows() > 0 {

@@ -124,6 +124,20 @@ fn what_is_not_whole_yet_is_told() {
 }
 
 #[test]
+fn a_half_line_at_the_end_of_a_packed_file_waits_as_in_a_plain_one() {
+    let lake = lake();
+    let path = lake.land("t/a.ndjson.gz", &gzip(b"{\"id\":\"a\"}\n{\"id\":"));
+    let whole = lake.land("t/b.ndjson.gz", &gzip(b"{\"id\":\"b\"}\n{\"id\":\"c\"}"));
+    lake.run(&["run", "bronze"]).says(0, &["t/a.ndjson.gz: the last 6 bytes are no whole line"]);
+    assert_eq!((taken(&lake).as_str(), lake.refused().as_str()), ("a@0 b@0 c@1", ""));
+    append(&path, &gzip(b"\"d\"}\n{\"id\":\"e\"}\n"));
+    append(&whole, &gzip(b"\nno json\n"));
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(taken(&lake), "a@0 d@1 e@2 b@0 c@1");
+    assert_eq!(lake.refused(), "not_json@2");
+}
+
+#[test]
 fn a_record_above_the_limit_costs_itself_in_every_shape_and_packing() {
     let big = "x".repeat(3000);
     let shapes = [

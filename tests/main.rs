@@ -43,6 +43,7 @@ mod persons;
 mod printing;
 mod records;
 mod replay;
+mod replayed;
 mod right_values;
 mod scenarios;
 mod shapes;

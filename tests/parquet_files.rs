@@ -47,29 +47,83 @@ fn int96(days: i64, ns: u64) -> Int96 {
     value
 }
 
-#[test]
-fn moments_of_96_bits_are_what_they_say_in_every_century() {
-    let schema = "message m { required binary id (UTF8); required int96 ts; }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
+/// A file of a column `id` and one of moments of 96 bits.
+fn moments(column: &str, moments: &[Int96]) -> Vec<u8> {
+    let schema = format!("message m {{ required binary id (UTF8); required int96 {column}; }}");
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
     let mut bytes = Vec::new();
     let properties = Arc::new(WriterProperties::default());
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
     let mut group = writer.next_row_group().unwrap();
-    let texts = ["a", "b", "c", "d"].map(ByteArray::from);
+    let texts = (0..moments.len()).map(|i| ByteArray::from(format!("{i:04}").into_bytes()));
+    let texts: Vec<ByteArray> = texts.collect();
     let mut column = group.next_column().unwrap().unwrap();
     column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
     column.close().unwrap();
-    let moments = [
-        int96(-719_162, 0),
-        int96(-135_140, 0),
-        int96(20_513, 43_200_000_000_000),
-        int96(2_932_896, 86_399_000_000_000),
-    ];
     let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<Int96Type>().write_batch(&moments, None, None).unwrap();
+    column.typed::<Int96Type>().write_batch(moments, None, None).unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_moment_finer_than_a_microsecond_costs_its_record_and_keeps_its_digits_as_text() {
+    // Beyond 2262, where nanoseconds in 64 bits begin anew, and before 1970.
+    let days = [20_513, 2_932_896, -135_140];
+    let fine: Vec<Int96> =
+        days.iter().flat_map(|day| [int96(*day, 1_000), int96(*day, 1_999)]).collect();
+    let lake = lake();
+    lake.land("t/a.parquet", &moments("ts", &fine));
+    lake.land("t/b.parquet", &moments("name", &fine));
+    let ns: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![
+        1_772_359_200_000_000_999,
+        1_772_359_200_000_001_000,
+        -1,
+    ]));
+    lake.land("t/c.parquet", &file(vec![("id", ids(&["1", "2", "3"])), ("ts", ns)]));
+    let many: Vec<Int96> = (0..10_000).map(|i| int96(20_513, i * 250)).collect();
+    lake.land("t/d.parquet", &moments("ts", &many));
+    lake.ok(&["run", "bronze"]);
+    let of = |file: &str, select: &str| {
+        lake.rows(&format!(
+            "SELECT {select} FROM bronze.t WHERE _source_file = 't/{file}.parquet' ORDER BY _offset"
+        ))
+    };
+    let taken = |file: &str| of(file, "_offset AS at").len();
+    assert_eq!((taken("a"), taken("b"), taken("c"), taken("d")), (3, 6, 1, 2_500));
+    let names: Vec<Value> = of("b", "name").into_iter().map(|row| row["name"].clone()).collect();
+    let expected = [
+        "2026-03-01T00:00:00.000001Z",
+        "2026-03-01T00:00:00.000001999Z",
+        "9999-12-31T00:00:00.000001Z",
+        "9999-12-31T00:00:00.000001999Z",
+        "1600-01-01T00:00:00.000001Z",
+        "1600-01-01T00:00:00.000001999Z",
+    ];
+    assert_eq!(names, expected);
+    let whole = of("d", "_offset AS at, ts");
+    let right = |row: &Value| {
+        let micros = row["at"].as_i64().unwrap() / 4;
+        row["ts"].as_str().unwrap().contains(&format!("T00:00:00.{micros:06}"))
+    };
+    assert!(whole.iter().all(right));
+    let told = "SELECT count(*) AS n FROM bronze.quarantine WHERE error_class = 'wrong_type' AND error_message LIKE '%more than six digits%'";
+    assert_eq!(lake.number(told), 3 + 2 + 7_500);
+}
+
+#[test]
+fn moments_of_96_bits_are_what_they_say_in_every_century() {
+    let bytes = moments(
+        "ts",
+        &[
+            int96(-719_162, 0),
+            int96(-135_140, 0),
+            int96(20_513, 43_200_000_000_000),
+            int96(2_932_896, 86_399_000_000_000),
+        ],
+    );
     let lake = lake();
     lake.land("t/a.parquet", &bytes);
     lake.ok(&["run", "bronze"]);
@@ -148,7 +202,7 @@ fn lists_and_days_keep_their_values() {
     let days = vec![Some(vec![Some(1_772_323_200_000), None])];
     let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Date64Type, _, _>(days));
     let ts: ArrayRef =
-        Arc::new(TimestampNanosecondArray::from(vec![1_500]).with_timezone("Europe/Paris"));
+        Arc::new(TimestampNanosecondArray::from(vec![1_000]).with_timezone("Europe/Paris"));
     lake.land("t/a.parquet", &file(vec![("id", ids(&["1"])), ("any", list), ("ts", ts)]));
     let day: ArrayRef = Arc::new(Date64Array::from(vec![1_772_323_200_000]));
     lake.land("t/b.parquet", &file(vec![("id", ids(&["2"])), ("any", day)]));

@@ -13,7 +13,7 @@ use crate::support::{Lake, Output, REPOSITORY, batch, below, gzip, parquet, reco
 
 const EXAMPLES: &str = include_str!("fixtures/domain/contract_examples.jsonl");
 
-const REPLAY: &[&str] = &["quarantine", "replay"];
+pub(crate) const REPLAY: &[&str] = &["quarantine", "replay"];
 const BROKEN: &str = "{\"event_id\":\"broken\"}\n";
 const VIDEO: &[u8] =
     b"{\"video_id\":\"v1\",\"content_version\":2,\"valid_from\":\"2026-03-01T00:00:00Z\"}\n";
@@ -136,7 +136,7 @@ fn same_records(found: &Lake, expected: &Lake, what: &str) {
 
 /// What a replay says of a table.
 #[track_caller]
-fn says(output: &Output, table: &str, result: &str) {
+pub(crate) fn says(output: &Output, table: &str, result: &str) {
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     let line = output.stderr.lines().find(|line| line.trim_start().starts_with(table));
     let line = line.unwrap_or_else(|| panic!("nothing on {table}:\n{}", output.stderr));
@@ -144,7 +144,7 @@ fn says(output: &Output, table: &str, result: &str) {
 }
 
 /// How many commits the tables have.
-fn versions(lake: &Lake) -> Vec<usize> {
+pub(crate) fn versions(lake: &Lake) -> Vec<usize> {
     let count = |table: &str| {
         let log = lake.root().join("bronze").join(table).join("_delta_log");
         let log = below(&log);

@@ -196,3 +196,51 @@ fn times_of_the_years_0001_to_9999_come_in_and_their_days_stay_there_in_every_zo
         assert_eq!(days[1]["day"], "9999-12-31", "{zone}");
     }
 }
+
+#[test]
+fn names_in_another_case_are_the_fields_in_every_format() {
+    let lake = lake("id STRING, n BIGINT, deep STRUCT<a BIGINT>", "");
+    lake.land("t/a.ndjson", b"{\"ID\":\"a\",\"N\":1,\"Deep\":{\"A\":2}}\n");
+    lake.land("t/b.csv", b"ID,N,Deep.A\nb,1,2\n");
+    lake.land("t/c.ndjson", b"{\"ID\":\"x\",\"id\":\"c\",\"n\":1,\"deep\":{\"a\":2}}\n");
+    lake.land("t/d.ndjson", b"{\"id\":\"d\",\"N\":1,\"n\":null}\n{\"Id\":\"e\",\"ID\":\"e\"}\n");
+    lake.ok(&["run", "bronze"]);
+    let rows =
+        lake.rows("SELECT id, n, deep['a'] AS a, _rescued_data AS r FROM bronze.t ORDER BY id");
+    let row = |id: &str, r: Value| json!({"id": id, "n": 1, "a": 2, "r": r});
+    let expected = [
+        row("a", Value::Null),
+        row("b", Value::Null),
+        row("c", "{\"ID\":\"x\"}".into()),
+        json!({"id": "d", "n": null, "a": null, "r": "{\"N\":1}"}),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(lake.refused(), "duplicate_field@1");
+}
+
+#[test]
+fn a_default_fills_a_missing_field_and_no_null_that_was_sent() {
+    let lake = lake(
+        "id STRING, n BIGINT DEFAULT 5, deep STRUCT<a BIGINT, b BIGINT>",
+        ", 'lake.default.deep.a' = '6'",
+    );
+    lake.land(
+        "t/a.ndjson",
+        b"{\"id\":\"a\"}\n{\"id\":\"b\",\"n\":null,\"deep\":{\"a\":null}}\n{\"id\":\"c\",\"n\":7,\"deep\":{}}\n",
+    );
+    // A row of CSV cannot leave a column out.
+    lake.land("t/b.csv", b"id,n,deep.b\nd,,1\ne,8,\n");
+    lake.land("t/c.csv", b"id\nf\n");
+    lake.ok(&["run", "bronze"]);
+    let rows = lake.rows("SELECT id, n, deep['a'] AS a FROM bronze.t ORDER BY id");
+    let row = |id: &str, n: Value, a: Value| json!({"id": id, "n": n, "a": a});
+    let expected = [
+        row("a", 5.into(), Value::Null),
+        row("b", Value::Null, Value::Null),
+        row("c", 7.into(), 6.into()),
+        row("d", 5.into(), 6.into()),
+        row("e", 8.into(), Value::Null),
+        row("f", 5.into(), Value::Null),
+    ];
+    assert_eq!(rows, expected);
+}

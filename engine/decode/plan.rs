@@ -25,6 +25,10 @@ pub(super) struct Struct {
     pub(super) names: Vec<Box<[u8]>>,
     pub(super) children: Vec<Child>,
     by_name: HashMap<Box<[u8]>, u16>,
+    /// Names in lower case; none where several fields differ in nothing else.
+    by_lower: HashMap<String, Option<u16>>,
+    /// Whether all names are ASCII in lower case: then a name that is so as well is none of them.
+    are_lower: bool,
     /// For each field (0: before the first), the one that followed it last time.
     pub(super) followers: Vec<u16>,
     /// In which record each field was seen last.
@@ -61,10 +65,23 @@ pub(super) struct Plan {
     pub(super) persons: Persons,
 }
 
+fn is_lower(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+}
+
 impl Struct {
     /// The field called `name`.
     pub(super) fn field(&self, name: &[u8]) -> Option<u16> {
         self.by_name.get(name).copied()
+    }
+
+    /// The one field that `name`, which is none, would be in letters of another case.
+    pub(super) fn recased(&self, name: &[u8]) -> Option<u16> {
+        if self.are_lower && is_lower(name) {
+            return None;
+        }
+        let name = std::str::from_utf8(name).ok()?.to_lowercase();
+        self.by_lower.get(&name).copied().flatten()
     }
 }
 
@@ -123,8 +140,15 @@ impl Plan {
         let index = self.structs.len();
         let names: Vec<Box<[u8]>> =
             fields.iter().map(|field| field.name.as_bytes().into()).collect();
+        let mut by_lower = HashMap::new();
+        for (i, field) in (0..).zip(fields) {
+            let same = by_lower.entry(field.name.to_lowercase());
+            same.and_modify(|field| *field = None).or_insert(Some(i));
+        }
         self.structs.push(Struct {
             path: path.to_vec(),
+            by_lower,
+            are_lower: names.iter().all(|name| is_lower(name)),
             by_name: (0..).zip(&names).map(|(i, name)| (name.clone(), i)).collect(),
             names,
             children: Vec::new(),

@@ -1,9 +1,14 @@
 //! Fields that the contract does not know, kept as JSON; never one that names a person.
+//!
+//! It is JSON of which no reader loses anything: names that come twice in an object are there once,
+//! with the list of their values.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::persons::Cleaned;
-use super::plan::Plan;
+use super::plan::{Child, Plan};
+use super::twice::{Member, merged, push_members};
 
 /// An unknown field: the struct it stands in, and its place in the record.
 #[derive(Debug)]
@@ -14,32 +19,44 @@ pub(super) struct Rescue {
 }
 
 /// The unknown fields of one record as a JSON object, nested as they were; empty if none is left.
-pub(super) fn to_json(rescues: &[Rescue], record: &[u8], plan: &Plan) -> Vec<u8> {
+pub(super) fn to_json(rescues: &mut [Rescue], record: &[u8], plan: &Plan) -> Vec<u8> {
+    rescues.sort_unstable_by_key(|rescue| rescue.key.start);
     let mut out = Vec::new();
-    let mut by_struct: Vec<usize> = rescues.iter().map(|rescue| rescue.within).collect();
-    by_struct.sort_unstable();
-    by_struct.dedup();
-    for index in by_struct {
-        let fields = fields_of(index, rescues, record, plan);
-        if fields.is_empty() {
-            continue;
-        }
-        out.push(if out.is_empty() { b'{' } else { b',' });
-        let path = &plan.structs[index].path;
-        for name in path {
-            out.extend_from_slice(format!("{}:{{", serde_json::json!(name)).as_bytes());
-        }
-        out.extend_from_slice(&fields);
-        out.resize(out.len() + path.len(), b'}');
-    }
-    if !out.is_empty() {
-        out.push(b'}');
+    if !object(0, rescues, record, plan, &mut out) {
+        out.clear();
     }
     out
 }
 
-fn fields_of(index: usize, rescues: &[Rescue], record: &[u8], plan: &Plan) -> Vec<u8> {
-    let mut out = Vec::new();
+/// Appends the unknown fields of a struct, and of those within it; whether there are any.
+fn object(index: usize, rescues: &[Rescue], record: &[u8], plan: &Plan, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    out.push(b'{');
+    push_members(&members(index, rescues, record, plan), out);
+    let own = &plan.structs[index];
+    for (child, name) in own.children.iter().zip(&own.names) {
+        let Child::Struct(inner) = *child else { continue };
+        // A struct has its number before those within it.
+        if !rescues.iter().any(|rescue| rescue.within >= inner) {
+            continue;
+        }
+        let before = out.len();
+        if before > start + 1 {
+            out.push(b',');
+        }
+        let name = serde_json::Value::from(String::from_utf8_lossy(name)).to_string();
+        out.extend_from_slice(name.as_bytes());
+        out.push(b':');
+        if !object(inner, rescues, record, plan, out) {
+            out.truncate(before);
+        }
+    }
+    out.push(b'}');
+    out.len() > start + 2
+}
+
+fn members<'a>(index: usize, rescues: &[Rescue], record: &'a [u8], plan: &Plan) -> Vec<Member<'a>> {
+    let mut members = Vec::new();
     for rescue in rescues.iter().filter(|rescue| rescue.within == index) {
         let key = &record[rescue.key.clone()];
         let value = &record[rescue.value.clone()];
@@ -47,16 +64,12 @@ fn fields_of(index: usize, rescues: &[Rescue], record: &[u8], plan: &Plan) -> Ve
         if plan.persons.names(&name) {
             continue;
         }
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        out.extend_from_slice(key);
-        out.push(b':');
-        match plan.persons.clean_within(key, value) {
-            Cleaned::Same => out.extend_from_slice(value),
-            Cleaned::Changed(cleaned) => out.extend_from_slice(&cleaned),
-            Cleaned::Emptied => out.extend_from_slice(b"null"),
-        }
+        let value = match plan.persons.clean_within(key, value) {
+            Cleaned::Same => merged(value).map_or(Cow::Borrowed(value), Cow::Owned),
+            Cleaned::Changed(cleaned) => Cow::Owned(merged(&cleaned).unwrap_or(cleaned)),
+            Cleaned::Emptied => Cow::Borrowed(&b"null"[..]),
+        };
+        members.push(Member { name: Cow::Owned(name), key, value });
     }
-    out
+    members
 }

@@ -1,7 +1,9 @@
 //! What the decoder takes and refuses; its grammar against `serde_json`'s.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{
+    Float64Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType,
+};
 use rand::{Rng, SeedableRng};
 
 use super::*;
@@ -149,7 +151,107 @@ fn unknown_fields_are_kept_and_persons_are_not() {
     assert_eq!(rescued.value(0), r#"{"new":[1.50,"x"],"inner":{"more":{"k":1}}}"#);
     assert!(rescued.is_null(1));
     let user = batch["user_id"].as_string::<i32>();
-    assert!(user.is_null(0) && user.value(2).len() == 39 && !user.value(2).contains("bob"));
+    // In any case of its letters the field is the column.
+    assert!(user.value(2).len() == 39 && !user.value(2).contains("bob"));
+    assert_eq!((user.value(0), user.value(1)), (user.value(2), user.value(2)));
+}
+
+#[test]
+fn a_name_in_another_case_is_the_field_unless_that_is_there_or_two_would_be_it() {
+    let taken = |record: &str| {
+        let mut decoder = decoder();
+        decoder.decode(record.as_bytes()).map_err(|reject| reject.to_string())?;
+        let batch = rows(&mut decoder);
+        let (id, rescued) = (batch["id"].as_string::<i32>(), batch["_rescued_data"].clone());
+        let rescued = rescued.as_string::<i32>();
+        let rescued = rescued.is_valid(0).then(|| rescued.value(0).to_owned());
+        Ok::<_, String>((id.value(0).to_owned(), rescued.unwrap_or_default()))
+    };
+    let row = |id: &str, rescued: &str| Ok((id.to_owned(), rescued.to_owned()));
+    assert_eq!(taken(r#"{"ID":"a"}"#), row("a", ""));
+    assert_eq!(taken(r#"{"\u0049d":"a"}"#), row("a", ""));
+    assert_eq!(taken(r#"{"ID":"b","id":"a"}"#), row("a", r#"{"ID":"b"}"#));
+    assert_eq!(taken(r#"{"id":"a","ID":{"k":1},"new":2}"#), row("a", r#"{"ID":{"k":1},"new":2}"#));
+    assert_eq!(
+        taken(r#"{"id":"a","INNER":{"A":1,"more":2,"a":3}}"#),
+        row("a", r#"{"inner":{"A":1,"more":2}}"#)
+    );
+    let twice = Err("duplicate_field: field `id` appears twice".to_owned());
+    assert_eq!(taken(r#"{"ID":"b","Id":"a"}"#), twice);
+    // What it holds is held to its type, and a record that it costs is taken back.
+    let error = taken(r#"{"id":"a","Inner":{"A":"x"}}"#).unwrap_err();
+    assert!(error.starts_with("wrong_type: `inner.a` is a string"), "{error}");
+    assert_eq!(taken(r#"{"id":"a","user id":1}"#), row("a", ""), "a person's name is none");
+}
+
+#[test]
+fn unknown_fields_lose_no_value_to_a_reader_of_json() {
+    for (record, expected) in [
+        (r#"{"id":"a","z":1,"z":2}"#, r#"{"z":[1,2]}"#),
+        (r#"{"z":[1],"id":"a","\u007a":{"k":1,"k":2}}"#, r#"{"z":[[1],{"k":[1,2]}]}"#),
+        (r#"{"id":"a","z":{"k":1,"l":{"m":1,"m":[]}}}"#, r#"{"z":{"k":1,"l":{"m":[1,[]]}}}"#),
+        (
+            r#"{"x":0,"inner":{"a":1,"e":2,"deep":{"c":1,"f":3},"e":4},"id":"a"}"#,
+            r#"{"x":0,"inner":{"e":[2,4],"deep":{"f":3}}}"#,
+        ),
+        (r#"{"id":"a","inner":{"a":1,"deep":{"f":3}}}"#, r#"{"inner":{"deep":{"f":3}}}"#),
+        (r#"{"id":"a","z":1,"Z":2}"#, r#"{"z":1,"Z":2}"#),
+    ] {
+        let mut decoder = decoder();
+        decoder.decode(record.as_bytes()).unwrap();
+        let rescued = rows(&mut decoder)["_rescued_data"].clone();
+        assert_eq!(rescued.as_string::<i32>().value(0), expected, "{record}");
+    }
+}
+
+#[test]
+fn a_default_fills_what_is_missing_and_null_is_a_value_of_json() {
+    let version = |form: Form, fields: &str| {
+        let mut decoder = decoder();
+        decoder.expect(form);
+        decoder.decode(format!(r#"{{"id":"a"{fields}}}"#).as_bytes()).unwrap();
+        let version = rows(&mut decoder)["version"].clone();
+        let version = version.as_primitive::<Int32Type>();
+        version.is_valid(0).then(|| version.value(0))
+    };
+    for form in [Form::Objects, Form::Rows, Form::Texts] {
+        assert_eq!(version(form, ""), Some(1));
+        assert_eq!(version(form, r#","version":7"#), Some(7));
+    }
+    for name in ["version", "VERSION"] {
+        let null = format!(r#","{name}":null"#);
+        assert_eq!(version(Form::Objects, &null), None);
+        // A row has all columns of its file, and no other way to leave one out.
+        assert_eq!(version(Form::Rows, &null), Some(1));
+        assert_eq!(version(Form::Texts, &null), Some(1));
+    }
+}
+
+#[test]
+fn texts_are_what_their_column_takes_them_for() {
+    let mut decoder = decoder();
+    decoder.expect(Form::Texts);
+    for (fields, class) in [
+        (r#""version":"007""#, None),
+        (r#""version":" +7 ""#, None),
+        (r#""version":"7.5""#, Some(Class::WrongType)),
+        (r#""version":"99999999999""#, Some(Class::OutOfRange)),
+        (r#""version":"nan""#, Some(Class::OutOfRange)),
+        (r#""version":"seven""#, Some(Class::WrongType)),
+        (r#""version":"""#, None),
+        (r#""version":7"#, None),
+        (r#""inner":"x""#, Some(Class::WrongType)),
+    ] {
+        let taken = decoder.decode(format!(r#"{{"id":"007",{fields}}}"#).as_bytes());
+        assert_eq!(taken.err().map(|reject| reject.class), class, "{fields}");
+    }
+    let batch = rows(&mut decoder);
+    assert!(batch["id"].as_string::<i32>().iter().all(|id| id == Some("007")));
+    let version = batch["version"].as_primitive::<Int32Type>();
+    assert_eq!(version.values().as_ref(), [7, 7, 1, 7]);
+    decoder.expect(Form::Objects);
+    let reject = decoder.decode(br#"{"id":"a","version":"7"}"#).unwrap_err();
+    assert_eq!(reject.class, Class::WrongType, "JSON has numbers of its own");
 }
 
 #[test]

@@ -31,6 +31,14 @@ fn fraction_us(tail: &[u8]) -> Option<i64> {
     Some(us)
 }
 
+/// Whether a text would be a time if it had no more than six digits behind its seconds.
+pub(super) fn is_fine(text: &[u8]) -> bool {
+    let digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    let (Some(micros), Some(rest)) = (text.get(..26), text.get(26..)) else { return false };
+    let nanos = rest.strip_suffix(b"Z").filter(|rest| !rest.is_empty() && digits(rest));
+    nanos.is_some() && timestamp_us(&[micros, b"Z"].concat()).is_some()
+}
+
 /// Days since 1970 of `2026-03-01`.
 pub(super) fn date_days(text: &[u8]) -> Option<i32> {
     if text.len() != 10 || text[4] != b'-' || text[7] != b'-' {
@@ -114,6 +122,21 @@ mod tests {
         ] {
             assert_eq!(timestamp_us(text.as_bytes()), None, "{text}");
             assert!(!is_far(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_finer_than_a_microsecond_is_known_as_one() {
+        for text in ["2026-03-01T12:00:00.1234567Z", "2026-03-01T12:00:00.123456000Z"] {
+            assert!(is_fine(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "2026-03-01T12:00:00.123456Z",
+            "2026-03-01T12:00:00.123456",
+            "2026-02-30T12:00:00.1234567Z",
+            "",
+        ] {
+            assert!(!is_fine(text.as_bytes()), "{text}");
         }
     }
 

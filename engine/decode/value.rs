@@ -179,6 +179,8 @@ pub(super) fn date(path: &str, text: &[u8]) -> Result<i32, Reject> {
 fn not_a_time(path: &str, text: &[u8], what: &str) -> Reject {
     if time::is_far(text) {
         out_of_range(path, "the years 0001 to 9999")
+    } else if time::is_fine(text) {
+        not_a(path, "timestamp of microseconds: it has more than six digits behind its seconds")
     } else {
         not_a(path, what)
     }

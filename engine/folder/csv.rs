@@ -32,6 +32,8 @@ pub(super) struct End {
     pub(super) place: Resume,
     /// The last row was taken, and had no line's end.
     pub(super) is_open: bool,
+    /// Bytes at the end that are no whole row yet.
+    pub(super) n_waiting: u64,
     /// Why the text could not be read further.
     pub(super) fault: Option<io::Error>,
 }
@@ -52,11 +54,13 @@ pub(super) fn csv(
         bytes: 0,
         has_ended: false,
         fault: None,
+        named: None,
         separator: b',',
         row: Row::default(),
         n_reread: 0,
         is_open: false,
         resume: None,
+        n_waiting: 0,
         cutter,
     };
     rows.fault = rows.fill(text);
@@ -69,8 +73,8 @@ pub(super) fn csv(
     let fault = rows.read(text, from.bytes, &columns)?;
     rows.cutter.flush();
     let here = rows.here();
-    let (place, is_open) = (rows.resume.unwrap_or(here), rows.is_open);
-    Ok(End { place, is_open, fault })
+    let Rows { resume, is_open, n_waiting, .. } = rows;
+    Ok(End { place: resume.unwrap_or(here), is_open, n_waiting, fault })
 }
 
 struct Rows<'a> {
@@ -81,12 +85,15 @@ struct Rows<'a> {
     has_ended: bool,
     /// Why the text ends behind the buffer, where that is no end.
     fault: Option<io::Error>,
+    /// The separator that a line before the header names.
+    named: Option<u8>,
     separator: u8,
     row: Row,
     n_reread: u32,
     is_open: bool,
-    /// The last row was refused as half: here it begins.
+    /// The last row is no whole one: here it begins.
     resume: Option<Resume>,
+    n_waiting: u64,
     cutter: &'a mut Cutter,
 }
 
@@ -132,6 +139,9 @@ impl Rows<'_> {
             // Not more: a separator may be white space, and stand before a column without a name.
             let blank = self.rest().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.pass(blank);
+            if self.named.is_none() && self.separator_line() {
+                continue;
+            }
             match self.header_row(fields) {
                 Parsed::Last(_) | Parsed::OpenQuote if self.rest().is_empty() => {
                     return Ok(Ok(None));
@@ -173,11 +183,35 @@ impl Rows<'_> {
         columns.map(|columns| Ok(Some(columns)))
     }
 
+    /// Passes a line `sep=;`, which spreadsheets write before the header; whether there is one.
+    fn separator_line(&mut self) -> bool {
+        let rest = self.rest();
+        let n = line_of(rest).unwrap_or(rest.len());
+        let line = &rest[..n];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line =
+            line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+        let Some((word, [separator, behind @ ..])) = line.split_at_checked(4) else { return false };
+        let is_one =
+            !separator.is_ascii_alphanumeric() && separator.is_ascii() && *separator != b'"';
+        // Saved once more, the line has the separators of its empty fields.
+        if !is_one
+            || !word.eq_ignore_ascii_case(b"sep=")
+            || behind.iter().any(|byte| byte != separator)
+        {
+            return false;
+        }
+        self.named = Some(*separator);
+        self.pass(n);
+        true
+    }
+
     /// The row here as the separator cuts it that knows most columns; that is the file's.
     fn header_row(&mut self, fields: &[TypedField]) -> Parsed {
         let mut best = (0, None);
         let mut first = None;
-        for separator in SEPARATORS {
+        for separator in self.named.into_iter().chain(SEPARATORS) {
             self.separator = separator;
             let parsed = self.parse(COLUMNS_MAX);
             // Another separator may stand behind this one's quotes.
@@ -239,13 +273,10 @@ impl Rows<'_> {
 
     /// Takes the row that was parsed, of `n` bytes.
     fn row(&mut self, n: usize, columns: &Columns) {
-        let raw = &self.buffer[self.at..self.at + n];
-        let blank: &[u8] = if columns.n > 1 { b" \r\n" } else { b"\r\n" };
-        let is_blank = raw.iter().all(|byte| blank.contains(byte));
-        if is_blank {
+        if self.is_blank(n, columns) {
             return self.pass(n);
         }
-        let raw = raw.trim_ascii_end();
+        let raw = self.buffer[self.at..self.at + n].trim_ascii_end();
         if raw.len() > self.cutter.limit {
             self.cutter.too_large();
         } else if std::str::from_utf8(&self.row.text).is_err() {
@@ -261,18 +292,23 @@ impl Rows<'_> {
         self.pass(n);
     }
 
-    /// The last row, without a line's end: one that is short is read again if the file grows.
+    fn is_blank(&self, n: usize, columns: &Columns) -> bool {
+        let blank: &[u8] = if columns.n > 1 { b" \r\n" } else { b"\r\n" };
+        self.rest()[..n].iter().all(|byte| blank.contains(byte))
+    }
+
+    /// The last row, of `n` bytes and without a line's end: one that is short waits for its rest.
     fn last(&mut self, n: usize, columns: &Columns) {
-        let here = self.here();
-        if wrong_count(&self.row, columns).is_some() {
-            self.resume = Some(here);
+        if self.row.len() < columns.n && !self.is_blank(n, columns) && n <= self.cutter.limit {
+            return self.wait();
         }
+        let first = self.cutter.next;
         self.row(n, columns);
-        self.is_open = self.resume.is_none() && self.cutter.next > here.next;
+        self.is_open = self.cutter.next > first;
     }
 
     /// The text ends within quotes. If rows follow the line, it was forgotten to close them there;
-    /// else the row is still being written, and read again if the file grows.
+    /// else the row is still being written.
     fn open_quote(&mut self, columns: &Columns) {
         let rest = &self.buffer[self.at..];
         let line = line_of(rest).unwrap_or(rest.len());
@@ -280,21 +316,34 @@ impl Rows<'_> {
             memchr_iter(self.separator, line).count() + 1 == columns.n && columns.n > 1
         });
         let n = if follows && self.n_reread < REREAD_MAX { line } else { rest.len() };
-        if n == rest.len() {
-            self.resume = Some(self.here());
-        }
         self.n_reread += 1;
-        self.refuse(n, OPEN);
+        self.refuse_or_wait(n, n == rest.len(), OPEN);
     }
 
     /// Text stands behind a closing quote, so that nobody knows where the row ends: its first line,
-    /// of `n` bytes, is refused. Where that line is still being written, it is read again.
+    /// of `n` bytes, is refused, unless that line is still being written.
     fn stray(&mut self, n: usize) {
         let line = &self.rest()[..n];
-        if n == self.rest().len() && !line.ends_with(b"\n") && !line.ends_with(b"\r") {
+        let is_open = n == self.rest().len() && !line.ends_with(b"\n") && !line.ends_with(b"\r");
+        self.refuse_or_wait(n, is_open, STRAY);
+    }
+
+    fn refuse_or_wait(&mut self, n: usize, is_open: bool, message: &str) {
+        if is_open && n <= self.cutter.limit {
+            return self.wait();
+        }
+        if is_open {
             self.resume = Some(self.here());
         }
-        self.refuse(n, STRAY);
+        self.refuse(n, message);
+    }
+
+    /// Leaves the rest of the text, which is no whole row: it is read again if the file grows, and
+    /// nothing is kept of it until then.
+    fn wait(&mut self) {
+        let n = self.rest().len();
+        (self.resume, self.n_waiting) = (Some(self.here()), n as u64);
+        self.pass(n);
     }
 
     /// Refuses the row of `n` bytes here.

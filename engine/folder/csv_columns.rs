@@ -1,11 +1,14 @@
 //! What the header of a CSV file says, and its rows as JSON objects, so that one decoder decides
 //! what fits the contract.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
+use serde::de::IgnoredAny;
+
 use crate::contract::{Type, TypedField, lookup};
-use crate::decode::Reject;
+use crate::decode::{Reject, number_of};
 use crate::error::{Error, Result};
 
 use super::csv_row::Row;
@@ -15,17 +18,6 @@ use super::cut::too_large;
 pub(super) const COLUMNS_MAX: usize = 20_000;
 /// Fields in fields of a column's name: what has more is no name of a nested field.
 const DOTS_MAX: usize = 64;
-
-/// What a value of a column may be, beside text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    /// A time or a date: written as text, and never an empty one.
-    Time,
-    Number,
-    Boolean,
-    Json,
-}
 
 /// The columns of a CSV file.
 #[derive(Debug)]
@@ -47,7 +39,8 @@ struct Field {
 
 #[derive(Debug)]
 enum Value {
-    Column(usize, Kind),
+    /// Its place, and whether it may be the empty text.
+    Column(usize, bool),
     Struct(Vec<Field>),
 }
 
@@ -98,11 +91,11 @@ impl Columns {
             }
         }
         for (i, path) in paths.iter().enumerate() {
-            let value = Value::Column(i, kind(lookup(fields, path)));
+            let value = Value::Column(i, is_text(lookup(fields, path)));
             let mut above = path.match_indices('.').map(|(dot, _)| &path[..dot]);
             let is_deep = path.matches('.').nth(DOTS_MAX).is_some();
-            if is_deep || above.any(|above| places.contains_key(above)) {
-                // The column above it is a value already, so this one cannot be a field of it.
+            if is_deep || above.any(|above| places.contains_key(above) || is_leaf(above, fields)) {
+                // What is above it is a value, so this one cannot be a field of it.
                 push(&mut columns.fields, path, value);
             } else {
                 insert(&mut columns.fields, path, value);
@@ -111,8 +104,8 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Appends a row as a JSON object: fields without a value are null, and structs of nothing but
-    /// them are absent. What is no number where the contract has one stays text, and the decoder finds it.
+    /// Appends a row as a JSON object of texts: fields without a value are null, and structs of nothing
+    /// but them are absent. What a text is, the decoder decides.
     pub(super) fn write(&self, row: &Row, limit: usize, out: &mut Vec<u8>) -> Result<(), Reject> {
         let mut out = Limited { end: out.len() + limit, out };
         object(&self.fields, row, &mut out).map_err(|_| too_large(limit))
@@ -121,14 +114,17 @@ impl Columns {
 
 /// A text as JSON for a column; `None` if no field has it, or if it has fields itself.
 pub(super) fn json_of(text: &str, column: &str, fields: &[TypedField]) -> Option<Vec<u8>> {
-    let data_type = lookup(fields, column)?;
-    if matches!(data_type, Type::Struct(_)) {
-        return None;
-    }
-    let mut json = Vec::new();
-    let mut out = Limited { end: usize::MAX, out: &mut json };
-    value(text.as_bytes(), kind(Some(data_type)), &mut out).ok()?;
-    Some(json)
+    let word = text.trim();
+    let is_word = |words: [&str; 2]| words.iter().any(|other| word.eq_ignore_ascii_case(other));
+    let json = match lookup(fields, column)? {
+        Type::Struct(_) => return None,
+        Type::Int | Type::BigInt | Type::Double => number_of(word).map(Cow::into_owned),
+        Type::Boolean if is_word(["true", "t"]) => Some("true".to_owned()),
+        Type::Boolean if is_word(["false", "f"]) => Some("false".to_owned()),
+        Type::Json => serde_json::from_str::<IgnoredAny>(text).is_ok().then(|| word.to_owned()),
+        _ => None,
+    };
+    Some(json.unwrap_or_else(|| serde_json::Value::from(text).to_string()).into_bytes())
 }
 
 /// Names for a hint: all of the contract's columns, nested ones with dots.
@@ -170,14 +166,17 @@ pub(super) fn known(name: &str, fields: &[TypedField]) -> Option<String> {
     }
 }
 
-fn kind(data_type: Option<&Type>) -> Kind {
-    match data_type {
-        Some(Type::Boolean) => Kind::Boolean,
-        Some(Type::Int | Type::BigInt | Type::Double) => Kind::Number,
-        Some(Type::Json) => Kind::Json,
-        Some(Type::Timestamp | Type::Date) => Kind::Time,
-        _ => Kind::Text,
-    }
+/// Whether `""` is a value: programs that quote every field write it for whatever is missing, and only
+/// of a text it can be one.
+fn is_text(data_type: Option<&Type>) -> bool {
+    use Type::{BigInt, Boolean, Date, Double, Int, Json, Timestamp};
+    !matches!(data_type, Some(Boolean | Int | BigInt | Double | Json | Timestamp | Date))
+}
+
+/// Whether a name is that of a column without fields. JSON may have some.
+fn is_leaf(name: &str, fields: &[TypedField]) -> bool {
+    let data_type = known(name, fields).and_then(|path| lookup(fields, &path));
+    data_type.is_some_and(|data_type| !matches!(data_type, Type::Struct(_) | Type::Json))
 }
 
 fn push(fields: &mut Vec<Field>, name: &str, value: Value) {
@@ -219,7 +218,7 @@ impl Write for Limited<'_> {
 
 fn has_value(field: &Field, row: &Row) -> bool {
     match &field.value {
-        Value::Column(i, kind) => row.field(*i).is_some_and(|text| is_value(text, *kind)),
+        Value::Column(i, is_text) => row.field(*i).is_some_and(|text| *is_text || !text.is_empty()),
         Value::Struct(fields) => fields.iter().any(|field| has_value(field, row)),
     }
 }
@@ -234,11 +233,11 @@ fn object(fields: &[Field], row: &Row, out: &mut Limited<'_>) -> io::Result<()> 
                 object(inner, row, out)?;
             }
             Value::Struct(_) => continue,
-            Value::Column(i, kind) => {
+            Value::Column(i, is_text) => {
                 out.write_all(&[before])?;
                 out.write_all(&field.key)?;
-                match row.field(*i).filter(|text| is_value(text, *kind)) {
-                    Some(text) => value(text, *kind, out)?,
+                match row.field(*i).filter(|text| *is_text || !text.is_empty()) {
+                    Some(text) => string(text, out)?,
                     None => out.write_all(b"null")?,
                 }
             }
@@ -251,47 +250,14 @@ fn object(fields: &[Field], row: &Row, out: &mut Limited<'_>) -> io::Result<()> 
     out.write_all(b"}")
 }
 
-/// Whether a field that is there is a value: `""` is one for texts alone, since programs that quote
-/// every field write it for whatever is missing.
-fn is_value(text: &[u8], kind: Kind) -> bool {
-    !text.is_empty() || kind == Kind::Text
-}
-
-fn value(text: &[u8], kind: Kind, out: &mut Limited<'_>) -> io::Result<()> {
-    let text = String::from_utf8_lossy(text);
-    match kind {
-        // The digits as they stand: to read and to write them could change the last one.
-        Kind::Number if is_number(text.trim()) => return out.write_all(text.trim().as_bytes()),
-        Kind::Boolean => match text.trim() {
-            word if is_word(word, ["true", "t"]) => return out.write_all(b"true"),
-            word if is_word(word, ["false", "f"]) => return out.write_all(b"false"),
-            _ => {}
-        },
-        Kind::Json if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => {
-            return out.write_all(text.trim().as_bytes());
-        }
-        _ => {}
+/// A text as a JSON string. Most have nothing to be escaped.
+fn string(text: &[u8], out: &mut Limited<'_>) -> io::Result<()> {
+    if text.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        return Ok(serde_json::to_writer(out, &String::from_utf8_lossy(text))?);
     }
-    serde_json::to_writer(out, text.as_ref()).map_err(io::Error::from)
-}
-
-fn is_word(text: &str, words: [&str; 2]) -> bool {
-    words.iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
-/// Whether a text is a number as JSON has it.
-fn is_number(text: &str) -> bool {
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) =
-        text.split_once(['e', 'E']).map_or((text, None), |(number, rest)| (number, Some(rest)));
-    let (whole, fraction) =
-        mantissa.split_once('.').map_or((mantissa, None), |(number, rest)| (number, Some(rest)));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let signed = |text: &str| digits(text.strip_prefix(['+', '-']).unwrap_or(text));
-    digits(whole)
-        && (whole.len() == 1 || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(signed)
+    out.write_all(b"\"")?;
+    out.write_all(text)?;
+    out.write_all(b"\"")
 }
 
 #[cfg(test)]
@@ -322,28 +288,31 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_digit_by_digit() {
-        for number in ["943.3567169983137", "-0.0", "1e400", "123456789012345678901234567890"] {
-            assert_eq!(
-                line("id,x", &format!("a,{number}")),
-                format!(r#"{{"id":"a","x":{number}}}"#)
-            );
-        }
-        for text in ["007", "1.", ".5", "+1", "0x1", "nan", "1 2", "-"] {
-            assert_eq!(line("x", text), format!(r#"{{"x":"{text}"}}"#));
-        }
+    fn a_row_is_written_as_its_texts_whatever_the_contract_takes_them_for() {
+        let texts = line("id,x,ok,any,new", "007, 1.50,True,{\"a\":1},7");
+        let expected = r#"{"id":"007","x":" 1.50","ok":"True","any":"{\"a\":1}","new":"7"}"#;
+        assert_eq!(texts, expected);
     }
 
     #[test]
-    fn booleans_are_taken_as_tools_write_them_and_only_for_booleans() {
-        for text in ["True", "TRUE", "true", "t"] {
-            assert_eq!(
-                line("ok,id", &format!("{text},{text}")),
-                format!(r#"{{"ok":true,"id":"{text}"}}"#)
-            );
+    fn the_name_of_a_folder_is_what_its_column_takes_it_for() {
+        let json = |text: &str, column: &str| {
+            json_of(text, column, &fields()).map(|json| String::from_utf8(json).unwrap())
+        };
+        for (text, column, expected) in [
+            ("007", "x", "7"),
+            ("12345678901234567890", "x", "12345678901234567890"),
+            ("nan", "x", "\"nan\""),
+            ("True", "ok", "true"),
+            ("F", "ok", "false"),
+            ("yes", "ok", "\"yes\""),
+            ("[1]", "any", "[1]"),
+            ("[1", "any", "\"[1\""),
+            ("007", "id", "\"007\""),
+        ] {
+            assert_eq!(json(text, column).as_deref(), Some(expected), "{column}={text}");
         }
-        assert_eq!(line("ok", "False"), r#"{"ok":false}"#);
-        assert_eq!(line("ok", "yes"), r#"{"ok":"yes"}"#);
+        assert_eq!(json("1", "deep"), None);
     }
 
     #[test]
@@ -355,10 +324,20 @@ mod tests {
     }
 
     #[test]
-    fn a_column_below_another_keeps_its_value() {
+    fn a_column_below_a_value_keeps_its_own() {
+        // The contract has `id` and `x` as values, also where the file has no such column.
+        assert_eq!(line("id,x.y", "a,b"), r#"{"id":"a","x.y":"b"}"#);
+        assert_eq!(line("X.y,Id.k,ok", "a,b,t"), r#"{"X.y":"a","Id.k":"b","ok":"t"}"#);
+        assert_eq!(
+            line("x,any.k,other.k", "1,b,c"),
+            r#"{"x":"1","any":{"k":"b"},"other":{"k":"c"}}"#
+        );
         assert_eq!(line("id,id.lang", "a,b"), r#"{"id":"a","id.lang":"b"}"#);
         assert_eq!(line("id.lang,id", "b,a"), r#"{"id.lang":"b","id":"a"}"#);
-        assert_eq!(line("deep.lang,x,deep.n", "de,,3"), r#"{"deep":{"lang":"de","n":3},"x":null}"#);
+        assert_eq!(
+            line("deep.lang,x,deep.n", "de,,3"),
+            r#"{"deep":{"lang":"de","n":"3"},"x":null}"#
+        );
         assert_eq!(line("deep.lang,id", ",a"), r#"{"id":"a"}"#);
     }
 

@@ -21,9 +21,12 @@ use datafusion::arrow::error::ArrowError;
 use serde::de::IgnoredAny;
 
 use super::digits::{digits, push_decimal};
+use super::fine::moment_at;
 use super::maps::Entries;
 use super::meaning::{Column, Meaning, Wanted};
-use super::moments::{Fraction, push_date, push_interval, push_moment, push_span, push_time};
+use super::moments::{
+    push_date, push_fine_moment, push_interval, push_moment, push_span, push_time,
+};
 use crate::decode::{Class, Reject};
 
 const VARIANT: &str =
@@ -262,7 +265,7 @@ fn of_meaning<'a>(
                 None => note(Class::OutOfRange, "is no decimal of up to 154 digits"),
             })
         }
-        Meaning::Plain | Meaning::Variant => match array.data_type() {
+        Meaning::Plain | Meaning::Variant | Meaning::Moment96 => match array.data_type() {
             DataType::BinaryView => by(move |i, out| {
                 if !push_text(value(i), out) {
                     push_hex(value(i), out);
@@ -317,10 +320,14 @@ fn of_type<'a>(
             quoted(move |i, out| push_date(i64::from(days.value(i)), out))
         }
         Date64 => day(array.as_primitive::<Date64Type>()),
-        Timestamp(Second, _) => moment::<TimestampSecondType>(column, array, 1),
-        Timestamp(Millisecond, _) => moment::<TimestampMillisecondType>(column, array, 1000),
-        Timestamp(Microsecond, _) => moment::<TimestampMicrosecondType>(column, array, 1_000_000),
-        Timestamp(Nanosecond, _) => moment::<TimestampNanosecondType>(column, array, 1_000_000_000),
+        Timestamp(Microsecond, _) if column.fine.is_some() => quoted(move |i, out| {
+            let (micros, nanos) = moment_at(column, array, i).unwrap_or_default();
+            push_fine_moment(micros, 1_000_000, nanos, out);
+        }),
+        Timestamp(Second, _) => moment::<TimestampSecondType>(array, 1),
+        Timestamp(Millisecond, _) => moment::<TimestampMillisecondType>(array, 1000),
+        Timestamp(Microsecond, _) => moment::<TimestampMicrosecondType>(array, 1_000_000),
+        Timestamp(Nanosecond, _) => moment::<TimestampNanosecondType>(array, 1_000_000_000),
         Time32(Second) => time::<Time32SecondType>(column, array, 1_000_000_000, faults),
         Time32(_) => time::<Time32MillisecondType>(column, array, 1_000_000, faults),
         Time64(Microsecond) => time::<Time64MicrosecondType>(column, array, 1000, faults),
@@ -362,16 +369,13 @@ fn double<'a, T: ArrowPrimitiveType>(
     })
 }
 
-/// Moments to the microsecond for a column that has no more, else as fine as they are.
+/// Moments as fine as they are: what no column holds, its record is refused for.
 fn moment<'a, T: ArrowPrimitiveType<Native = i64>>(
-    column: &Column,
     array: &'a dyn Array,
     per_second: i64,
 ) -> Box<dyn Encoder + 'a> {
     let array = array.as_primitive::<T>();
-    let is_micros = column.wanted == Wanted::Moment;
-    let fraction = if is_micros { Fraction::Micros } else { Fraction::Full };
-    quoted(move |i, out| push_moment(array.value(i), per_second, fraction, out))
+    quoted(move |i, out| push_moment(array.value(i), per_second, out))
 }
 
 /// Days as dates, whatever unit they are in; a time within a day as a moment.
@@ -382,7 +386,7 @@ fn day(array: &PrimitiveArray<Date64Type>) -> Box<dyn Encoder + '_> {
         if ms.rem_euclid(DAY_MS) == 0 {
             push_date(ms.div_euclid(DAY_MS), out);
         } else {
-            push_moment(ms, 1000, Fraction::Full, out);
+            push_moment(ms, 1000, out);
         }
     })
 }

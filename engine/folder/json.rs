@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter};
 
 use super::cut::{CHUNK_BYTES, Cutter};
 use super::pipe::fill;
@@ -31,14 +31,9 @@ impl End {
     }
 }
 
-/// Reads a text from a place to its end. Where it `may_grow`, a last record that is not whole yet
-/// is left; else it is taken as it is.
-pub(super) fn json(
-    cutter: &mut Cutter,
-    mut text: Box<dyn Read>,
-    from: Resume,
-    may_grow: bool,
-) -> End {
+/// Reads a text from a place to its end. A last record that is not whole yet is left: the file may
+/// grow, a packed one by another member.
+pub(super) fn json(cutter: &mut Cutter, mut text: Box<dyn Read>, from: Resume) -> End {
     let skipped = io::copy(&mut text.by_ref().take(from.bytes), &mut io::sink());
     if let Err(cause) = skipped {
         return End { place: from, fault: Some(cause), ..End::default() };
@@ -52,7 +47,6 @@ pub(super) fn json(
         glued: Glued::default(),
         dropping: None,
         has_ended: false,
-        may_grow,
         cutter,
     };
     let fault = splitter.read(text.as_mut());
@@ -92,7 +86,6 @@ struct Splitter<'a> {
     glued: Glued,
     dropping: Option<Dropping>,
     has_ended: bool,
-    may_grow: bool,
 }
 
 impl Splitter<'_> {
@@ -351,16 +344,6 @@ impl Splitter<'_> {
                 return Next::Passed;
             }
         }
-        if self.may_grow {
-            return Next::Wait;
-        }
-        // Taken as it is, and read again if the file grows after all.
-        let place = Resume { next: self.cutter.next, ..self.place };
-        let n = memrchr(b'\n', self.rest()).filter(|at| at + 1 == self.rest().len());
-        self.take(n.unwrap_or(self.rest().len()));
-        self.cutter.next = place.next;
-        self.place = place;
-        self.at = self.buffer.len();
         Next::Wait
     }
 

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::basic::{ConvertedType, LogicalType, Type as Physical};
@@ -32,6 +33,8 @@ pub(super) enum Meaning {
     Opaque,
     /// Months, days and milliseconds.
     Interval,
+    /// A day, and the nanoseconds since its midnight: `INT96`.
+    Moment96,
     /// A whole number, and how many of its digits stand behind the point.
     Decimal(i32),
     /// A struct that is a value of any type in an encoding of its own.
@@ -46,7 +49,6 @@ pub(super) enum Wanted {
     Any,
     Text,
     Whole,
-    Moment,
     /// JSON, or a struct.
     Json,
     Other,
@@ -63,6 +65,8 @@ pub(super) struct Column {
     pub(super) wanted: Wanted,
     /// The fields of a struct; the values of a list; the keys and the values of a map.
     pub(super) inner: Vec<Column>,
+    /// Its moments in nanoseconds, where they are read twice.
+    pub(super) fine: Option<ArrayRef>,
 }
 
 /// How much of the meaning the library does not have to know.
@@ -87,7 +91,8 @@ fn gave_up() -> ParquetError {
     ParquetError::General("its metadata is damaged".to_owned())
 }
 
-/// The metadata with the Arrow types that the columns are read as, and without some of their meaning.
+/// The metadata with the Arrow types that the columns are read as, and without some of their meaning;
+/// moments of 96 bits are read in `unit`s.
 ///
 /// # Errors
 /// It cannot be read.
@@ -95,6 +100,7 @@ pub(super) fn metadata(
     file: &File,
     whole: &Arc<ParquetMetaData>,
     stripped: Stripped,
+    unit: TimeUnit,
 ) -> Result<ArrowReaderMetadata, ParquetError> {
     let bare = bare(whole.file_metadata().schema_descr().root_schema(), stripped);
     let bare = bare.map(|root| Arc::new(SchemaDescriptor::new(root)));
@@ -117,7 +123,7 @@ pub(super) fn metadata(
         .schema()
         .fields()
         .iter()
-        .map(|field| read_as(field, parquet, stripped, &mut leaf))
+        .map(|field| read_as(field, parquet, (stripped, unit), &mut leaf))
         .collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
     let adapted = guarded(|| ArrowReaderMetadata::try_new(Arc::clone(loaded.metadata()), options));
@@ -164,6 +170,9 @@ fn meaning(leaf: &Type) -> Meaning {
     else {
         return Meaning::Plain;
     };
+    if *physical_type == Physical::INT96 {
+        return Meaning::Moment96;
+    }
     let is_fixed = *physical_type == Physical::FIXED_LEN_BYTE_ARRAY;
     if !is_fixed && *physical_type != Physical::BYTE_ARRAY {
         return Meaning::Plain;
@@ -190,14 +199,14 @@ fn meaning(leaf: &Type) -> Meaning {
 }
 
 /// What a column is read as: text and bytes as views, so that a value that stands in the file once
-/// is in memory once; and moments of 96 bits in microseconds, since nanoseconds end in 2262.
+/// is in memory once; and moments of 96 bits in microseconds, since nanoseconds end in 2262 (`fine`).
 fn read_as(
     field: &FieldRef,
     parquet: &SchemaDescriptor,
-    stripped: Stripped,
+    (stripped, unit): (Stripped, TimeUnit),
     leaf: &mut usize,
 ) -> FieldRef {
-    let mut nested = |inner: &FieldRef| read_as(inner, parquet, stripped, leaf);
+    let mut nested = |inner: &FieldRef| read_as(inner, parquet, (stripped, unit), leaf);
     let data_type = match field.data_type() {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(nested).collect()),
         DataType::List(inner) => DataType::List(nested(inner)),
@@ -210,7 +219,7 @@ fn read_as(
             let physical = parquet.columns().get(at).map(|column| column.physical_type());
             match (other, physical) {
                 (DataType::Timestamp(TimeUnit::Nanosecond, zone), Some(Physical::INT96)) => {
-                    DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+                    DataType::Timestamp(unit, zone.clone())
                 }
                 // The hint still says text.
                 (_, Some(Physical::BYTE_ARRAY)) if stripped == Stripped::Text => {
@@ -292,11 +301,10 @@ fn unnamed(field: &FieldRef) -> FieldRef {
 }
 
 fn wanted(data_type: &contract::Type) -> Wanted {
-    use contract::Type::{BigInt, Int, Json, Struct, Text, Timestamp};
+    use contract::Type::{BigInt, Int, Json, Struct, Text};
     match data_type {
         Text { .. } => Wanted::Text,
         Int | BigInt => Wanted::Whole,
-        Timestamp => Wanted::Moment,
         Json | Struct(_) => Wanted::Json,
         _ => Wanted::Other,
     }

@@ -7,30 +7,27 @@ use crate::years::Day;
 const DAY_SECONDS: i64 = 86_400;
 const DAY_NANOS: i64 = DAY_SECONDS * 1_000_000_000;
 
-/// Digits behind the seconds of a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fraction {
-    /// Microseconds; what is finer is cut off.
-    Micros,
-    /// Microseconds, or nanoseconds where there are any.
-    Full,
-}
-
 /// `2026-03-01` of the days since 1970-01-01.
 pub(super) fn push_date(days: i64, out: &mut Vec<u8>) {
     // A Vec takes every byte.
     let _ = write!(out, "{}", Day(days));
 }
 
-/// `2026-03-01T12:00:05.123456Z` of a number of units since 1970, of which `per_second` are a second.
-pub(super) fn push_moment(value: i64, per_second: i64, fraction: Fraction, out: &mut Vec<u8>) {
+/// `2026-03-01T12:00:05.123456Z` of a number of units since 1970, of which `per_second` are a second;
+/// with nanoseconds where there are any.
+pub(super) fn push_moment(value: i64, per_second: i64, out: &mut Vec<u8>) {
+    push_fine_moment(value, per_second, 0, out);
+}
+
+/// The same, and `nanos` behind it.
+pub(super) fn push_fine_moment(value: i64, per_second: i64, nanos: i64, out: &mut Vec<u8>) {
     let (seconds, units) = (value.div_euclid(per_second), value.rem_euclid(per_second));
-    let nanos = units * (1_000_000_000 / per_second);
+    let nanos = units * (1_000_000_000 / per_second) + nanos;
     push_date(seconds.div_euclid(DAY_SECONDS), out);
     out.push(b'T');
     push_clock(seconds.rem_euclid(DAY_SECONDS), out);
     // A Vec takes every byte.
-    let _ = if fraction == Fraction::Full && nanos % 1000 != 0 {
+    let _ = if nanos % 1000 != 0 {
         write!(out, ".{nanos:09}Z")
     } else {
         write!(out, ".{:06}Z", nanos / 1000)
@@ -135,16 +132,17 @@ mod tests {
     }
 
     #[test]
-    fn moments_keep_every_digit_that_is_wanted() {
-        let moment = |value, unit, fraction| text(|out| push_moment(value, unit, fraction, out));
+    fn moments_keep_every_digit() {
+        let moment = |value, unit| text(|out| push_moment(value, unit, out));
         let (s, us, ns) = (1, 1_000_000, 1_000_000_000);
-        assert_eq!(moment(-1, us, Fraction::Full), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(moment(1500, ns, Fraction::Full), "1970-01-01T00:00:00.000001500Z");
-        assert_eq!(moment(1500, ns, Fraction::Micros), "1970-01-01T00:00:00.000001Z");
-        assert_eq!(moment(1000, ns, Fraction::Full), "1970-01-01T00:00:00.000001Z");
-        assert_eq!(moment(i64::MAX, us, Fraction::Full), "+294247-01-10T04:00:54.775807Z");
-        assert_eq!(moment(i64::MIN, us, Fraction::Full), "-290308-12-21T19:59:05.224192Z");
-        assert!(moment(i64::MAX, s, Fraction::Full).starts_with("+292277026596-12-04T15:30:07"));
+        assert_eq!(moment(-1, us), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(moment(1500, ns), "1970-01-01T00:00:00.000001500Z");
+        let fine = text(|out| push_fine_moment(-1, us, 999, out));
+        assert_eq!(fine, "1969-12-31T23:59:59.999999999Z");
+        assert_eq!(moment(1000, ns), "1970-01-01T00:00:00.000001Z");
+        assert_eq!(moment(i64::MAX, us), "+294247-01-10T04:00:54.775807Z");
+        assert_eq!(moment(i64::MIN, us), "-290308-12-21T19:59:05.224192Z");
+        assert!(moment(i64::MAX, s).starts_with("+292277026596-12-04T15:30:07"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::datatypes::TimeUnit;
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
@@ -20,6 +21,7 @@ use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use super::csv_columns::wanted;
 use super::cut::{CHUNK_BYTES, Cutter, too_large};
 use super::encode::Rows;
+use super::fine::{Fine, places};
 use super::meaning::{Column, Stripped, columns, metadata, whole};
 use super::pages::{metadata_bytes, schema_depth};
 use super::pipe::Pipe;
@@ -175,7 +177,8 @@ impl Source {
     /// The metadata is broken, or the contract knows none of the columns.
     fn new(file: File, fields: &[TypedField]) -> Result<Self> {
         let whole = whole(&file).map_err(broken)?;
-        let plain = metadata(&file, &whole, Stripped::Odd).map_err(broken)?;
+        let plain = metadata(&file, &whole, Stripped::Odd, TimeUnit::Microsecond);
+        let plain = plain.map_err(broken)?;
         let columns = columns(plain.schema(), whole.file_metadata().schema_descr(), fields);
         let is_known = |column: &Column| fields.iter().any(|known| known.name == column.name);
         if !columns.iter().any(is_known) {
@@ -240,31 +243,39 @@ impl Part<'_> {
     /// # Errors
     /// From here on they cannot be read.
     fn read(&self, n_rows: u64, sink: &mut impl Sink) -> Result<()> {
-        let columns: Vec<Column> =
+        let mut columns: Vec<Column> =
             self.columns.iter().filter_map(|i| self.source.columns.get(*i).cloned()).collect();
         let names: Vec<u64> = columns.iter().map(|column| name_size(&column.name)).collect();
         let mut large = self.room.too_large.iter().copied().filter(|row| *row < n_rows).peekable();
         let mut row = 0;
-        let mut batches = self.reader(&self.source.plain, 0).map_err(broken)?;
+        let mut batches = self.reader(&self.source.plain, 0, self.columns).map_err(broken)?;
+        let mut fine = self.fine(&columns, 0).map_err(broken)?;
         let mut is_text_known = true;
         while let Some(rows) = batches.next() {
             let rows = match rows {
                 Ok(rows) => rows,
                 // Most often a text that is no text. Without that meaning only its row is lost.
                 Err(_) if is_text_known => {
-                    let bare = metadata(&self.source.file, &self.source.whole, Stripped::Text)
-                        .map_err(broken)?;
-                    batches = self.reader(&bare, row).map_err(broken)?;
+                    let (file, whole) = (&self.source.file, &self.source.whole);
+                    let bare = metadata(file, whole, Stripped::Text, TimeUnit::Microsecond);
+                    let bare = bare.map_err(broken)?;
+                    batches = self.reader(&bare, row, self.columns).map_err(broken)?;
+                    fine = self.fine(&columns, row).map_err(broken)?;
                     is_text_known = false;
                     continue;
                 }
                 Err(cause) => return Err(broken(cause)),
             };
+            let fine_rows = fine.as_mut().map(|fine| fine.next(rows.num_rows()));
+            let fine_rows = fine_rows.transpose().map_err(broken)?;
             let mut at = 0;
             while at < rows.num_rows() && sink.is_open() {
                 row += skipped(&mut large, row, sink);
                 let left = large.peek().map_or(u64::MAX, |large| large - row);
                 let n = (rows.num_rows() - at).min(usize::try_from(left).unwrap_or(usize::MAX));
+                if let (Some(fine), Some(rows)) = (&fine, &fine_rows) {
+                    fine.attach(&mut columns, &rows.slice(at, n));
+                }
                 send(sink, &columns, &names, &rows.slice(at, n)).map_err(broken)?;
                 at += n;
                 row += n as u64;
@@ -283,14 +294,27 @@ impl Part<'_> {
         )))
     }
 
+    /// Another reader of those of `columns` that have moments of 96 bits, if there are any.
+    fn fine(&self, columns: &[Column], from: u64) -> Result<Option<Fine>, ParquetError> {
+        let places = places(columns);
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let Source { file, whole, .. } = self.source;
+        let metadata = metadata(file, whole, Stripped::Odd, TimeUnit::Nanosecond)?;
+        let roots: Vec<usize> = places.iter().map(|at| self.columns[*at]).collect();
+        Ok(Some(Fine::new(self.reader(&metadata, from, &roots)?, places)))
+    }
+
     /// A reader of the rows from `from` on that are not too large.
     fn reader(
         &self,
         metadata: &ArrowReaderMetadata,
         from: u64,
+        columns: &[usize],
     ) -> Result<ParquetRecordBatchReader, ParquetError> {
         let file = self.source.file.try_clone()?;
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), self.columns.iter().copied());
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_row_groups(vec![self.group])

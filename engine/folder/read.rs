@@ -222,7 +222,7 @@ impl Reader {
         let count = move |pipe| {
             let mut text = unpacked(pipe, packing);
             if format == Format::Json {
-                let end = json::json(&mut cutter, text, from, packing == Packing::Plain);
+                let end = json::json(&mut cutter, text, from);
                 return (Resume { bytes: end.place.bytes + start, ..end.place }, false);
             }
             let end = csv::csv(&mut cutter, &mut text, from, &fields).unwrap_or_default();
@@ -265,7 +265,7 @@ fn json_text(
     packing: Packing,
     from: Resume,
 ) -> Result<Option<String>> {
-    let end = json::json(cutter, text, from, packing == Packing::Plain);
+    let end = json::json(cutter, text, from);
     if let Some(cause) = end.fault {
         return Err(damaged(packing, cause));
     }
@@ -288,7 +288,13 @@ fn csv_text(
     fields: &[TypedField],
 ) -> Result<Option<String>> {
     let end = csv::csv(cutter, &mut text, from, fields)?;
-    end.fault.map_or(Ok(None), |cause| Err(damaged(packing, cause)))
+    if let Some(cause) = end.fault {
+        return Err(damaged(packing, cause));
+    }
+    Ok((end.n_waiting > 0).then(|| {
+        let n = end.n_waiting;
+        format!("the last {n} bytes are no whole row yet, and wait for the rest of it")
+    }))
 }
 
 /// A file's text, unless its first bytes say that it is none; `head` are those of the stored file,

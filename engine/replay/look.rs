@@ -10,6 +10,7 @@ use crate::intake::Intake;
 use crate::quarantine::Decided;
 use crate::table::{Files, Table, Writer};
 
+use super::reasons::Reasons;
 use super::records::{Held, Records, origin, time_us};
 use super::settled::Frontier;
 use super::{ROWS, Replay};
@@ -29,6 +30,8 @@ pub(super) struct Found {
     pub(super) stayed: u64,
     /// How many of them ingest has yet to settle, by their source.
     pub(super) waiting: BTreeMap<String, u64>,
+    /// Why others of them stay, where quarantine says something else.
+    pub(super) reasons: Reasons,
     /// Whether that was all, or enough for one commit.
     pub(super) is_whole: bool,
 }
@@ -91,7 +94,7 @@ impl Look<'_> {
             while let Some(rows) = reader.next().await? {
                 let is_enough =
                     self.found.n_rows >= RECORDS_MAX || self.n_bytes >= self.replay.batch_bytes;
-                if self.found.n_rows > 0 && is_enough {
+                if (self.found.n_rows > 0 && is_enough) || self.found.reasons.is_full() {
                     return Ok(());
                 }
                 let held = Held::of(&rows)?;
@@ -109,7 +112,8 @@ impl Look<'_> {
         let source = held.source(rows.start);
         let origin = origin(source, held.place(rows.start).time_us);
         let (mut bytes, mut records) = (Vec::new(), Vec::new());
-        for row in rows.filter(|row| held.table(*row) == self.name) {
+        let ours: Vec<usize> = rows.filter(|row| held.table(*row) == self.name).collect();
+        for row in ours.iter().copied() {
             let is_record = origin.is_some() && held.is_record(row);
             let Some(raw) = held.raw(row).filter(|_| is_record) else {
                 self.found.stayed += 1;
@@ -139,7 +143,11 @@ impl Look<'_> {
             Some((origin, generation)) if !records.is_empty() => {
                 let n_bytes = bytes.len() as u64;
                 self.intake.ingested_at_us = time_us(self.number, generation);
-                self.take(&Chunk::records(origin, bytes, records), n_bytes).await
+                self.take(&Chunk::records(origin, bytes, records), n_bytes).await?;
+                let rejected = std::mem::take(&mut self.intake.rejected);
+                self.found.stayed += rejected.len() as u64;
+                self.found.reasons.add(held, ours.into_iter(), rejected);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -147,8 +155,6 @@ impl Look<'_> {
 
     async fn take(&mut self, chunk: &Chunk, n_bytes: u64) -> Result<()> {
         self.intake.take(chunk, &Decided::default())?;
-        // They are in quarantine, with what was wrong when they came and when that was.
-        self.found.stayed += std::mem::take(&mut self.intake.rejected).len() as u64;
         let taken = std::mem::take(&mut self.intake.rows);
         if !taken.is_empty() {
             self.n_bytes += n_bytes;

@@ -36,7 +36,8 @@ pub(super) struct Held {
     positions: Int64Array,
     times: TimestampMicrosecondArray,
     classes: StringArray,
-    /// These three are left out where only places count.
+    /// These are left out where only places count.
+    messages: Option<StringArray>,
     raws: Option<BinaryArray>,
     keys: Option<BinaryArray>,
     headers: Option<StringArray>,
@@ -55,6 +56,9 @@ impl Held {
             positions: column("position")?.as_primitive::<Int64Type>().clone(),
             times: column("record_ts")?.as_primitive::<TimestampMicrosecondType>().clone(),
             classes: column("error_class")?.as_string::<i32>().clone(),
+            messages: rows
+                .column_by_name("error_message")
+                .map(|messages| messages.as_string::<i32>().clone()),
             raws: rows.column_by_name("raw").map(|raws| raws.as_binary::<i32>().clone()),
             keys: rows.column_by_name("key").map(|keys| keys.as_binary::<i32>().clone()),
             headers: rows.column_by_name("headers").map(|all| all.as_string::<i32>().clone()),
@@ -88,6 +92,12 @@ impl Held {
         let class = self.classes.value(row);
         let no_records = [Class::TooLarge, Class::Tombstone, Class::Unreadable];
         no_records.iter().all(|no_record| class != no_record.name())
+    }
+
+    /// The kind of fault, and the fault.
+    pub(super) fn reason(&self, row: usize) -> (&str, &str) {
+        let message = self.messages.as_ref().map(|messages| messages.value(row));
+        (self.classes.value(row), message.unwrap_or_default())
     }
 
     /// The record's bytes, if there are any.

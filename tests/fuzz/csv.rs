@@ -324,18 +324,15 @@ fn leaves(
 ) {
     let name = path.strip_prefix('.').unwrap_or(path);
     match value {
-        serde_json::Value::Object(members) if name != "any" => {
+        serde_json::Value::Object(members) => {
             for (key, value) in members {
                 leaves(value, &format!("{path}.{key}"), fields, found);
             }
         }
-        // A column of JSON may say null, and so does one that is empty.
         serde_json::Value::Null if !fields.contains_key(name) => {}
-        serde_json::Value::String(text) if name != "any" => {
+        // Whatever its column is, a row has texts.
+        serde_json::Value::String(text) => {
             found.insert(name.to_owned(), plain(name, text));
-        }
-        other if name == "any" => {
-            found.insert(name.to_owned(), other.to_string());
         }
         other => {
             found.insert(name.to_owned(), plain(name, &other.to_string()));
