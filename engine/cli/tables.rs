@@ -78,8 +78,7 @@ impl Tables {
             }
         }
         let (project, versions) = (Arc::clone(&world.project), versions.to_vec());
-        let _scratch = scratch;
-        Ok(Self { query, missing, unready, project, versions, pins, broken, _scratch })
+        Ok(Self { query, missing, unready, project, versions, pins, broken, _scratch: scratch })
     }
 
     /// Runs a query and prints its rows; the number of rows.

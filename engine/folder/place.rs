@@ -258,10 +258,7 @@ pub(super) fn is_folder_marker(path: &str) -> bool {
 /// Why the objects of a store cannot be listed.
 fn not_listed(cause: object_store::Error) -> Error {
     let what = "cannot list the folder";
-    match crate::table::misconfigured(what, &cause) {
-        Some(error) => error,
-        None => failed(what, cause),
-    }
+    crate::table::misconfigured(what, &cause).unwrap_or_else(|| failed(what, cause))
 }
 
 pub(super) fn failed(what: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -34,10 +34,11 @@ pub fn away(table: &Table, source: &Source) -> Result<BTreeSet<String>> {
 
 /// The same as a property; the empty text where there is none.
 pub(super) fn noted(source: &Source, away: &BTreeSet<String>) -> Result<(String, String)> {
-    let text = match away.is_empty() {
-        true => String::new(),
-        false => serde_json::to_string(away)
-            .map_err(|cause| Error::internal("names are no JSON").caused_by(cause))?,
+    let text = if away.is_empty() {
+        String::new()
+    } else {
+        serde_json::to_string(away)
+            .map_err(|cause| Error::internal("names are no JSON").caused_by(cause))?
     };
     Ok((property(source), text))
 }
@@ -85,7 +86,7 @@ impl FolderJob<'_> {
             info.insert("lake.source".to_owned(), serde_json::json!(source.to_string()));
             info.insert("lake.lost".to_owned(), serde_json::json!(away));
             // Who was faster has other files away: the next run says so.
-            table.commit(Commit { metadata, info, ..Commit::default() }).await?;
+            table.commit(Commit { info, metadata, ..Commit::default() }).await?;
             let shown = shown(&away);
             return Ok(Some(format!("{name}: accepted for {source}: {shown} will not be read")));
         }

@@ -213,9 +213,10 @@ impl FolderJob<'_> {
         let (done, staged) = job.staging.stage(table, &quarantine, decided, read).await?;
         tell(job, watch, done.remarks);
         let now = self.away_after(&away, batch, done.away);
-        let metadata = match now == away {
-            true => metadata,
-            false => job.evolve(table, &[noted(&self.folder.source, &now)?]).await?,
+        let metadata = if now == away {
+            metadata
+        } else {
+            job.evolve(table, &[noted(&self.folder.source, &now)?]).await?
         };
         tell(job, watch, odd_times(&source, batch));
         let info = [("lake.source", json!(source)), ("lake.batch", json!(batch.number))];

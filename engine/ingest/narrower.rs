@@ -69,16 +69,24 @@ fn limits_of(contract: &Contract) -> BTreeMap<String, Limit> {
     fn add(field: &TypedField, above: &str, limits: &mut BTreeMap<String, Limit>) {
         let path = format!("{above}{}", field.name);
         match &field.data_type {
-            Type::Text { max: Some(max) } => drop(limits.insert(path, Limit::Varchar(*max))),
-            Type::Json => drop(limits.insert(path, Limit::Json)),
+            Type::Text { max: Some(max) } => {
+                limits.insert(path, Limit::Varchar(*max));
+            }
+            Type::Json => {
+                limits.insert(path, Limit::Json);
+            }
             Type::Struct(fields) => {
-                fields.iter().for_each(|inner| add(inner, &format!("{path}."), limits));
+                for inner in fields {
+                    add(inner, &format!("{path}."), limits);
+                }
             }
             _ => {}
         }
     }
     let mut limits = BTreeMap::new();
-    contract.columns.iter().for_each(|column| add(&column.field, "", &mut limits));
+    for column in &contract.columns {
+        add(&column.field, "", &mut limits);
+    }
     limits
 }
 
@@ -132,9 +140,9 @@ impl Narrower {
     /// The columns that it is about.
     fn columns(&self, contract: &Contract) -> Vec<String> {
         let is_meant = |name: &str| {
-            let texts = self.checks.iter().map(|check| check.expression.to_ascii_lowercase());
+            let mut texts = self.checks.iter().map(|check| check.expression.to_ascii_lowercase());
             let mut paths = self.limits.keys().map(|path| path.split('.').next());
-            texts.into_iter().any(|text| text.contains(&name.to_ascii_lowercase()))
+            texts.any(|text| text.contains(&name.to_ascii_lowercase()))
                 || paths.any(|head| head == Some(name))
         };
         let schema = contract.schema();
@@ -180,7 +188,7 @@ impl Narrower {
             }
         }
         let shown = |(name, n): (&String, &u64)| format!("{name}: {}", of_rows(*n));
-        let broken = violations.by_check.iter().map(|(name, n)| (name, n));
+        let broken = violations.by_check.iter();
         let json = no_json.iter().filter(|(_, n)| **n > 0);
         let json = json.map(|(path, n)| format!("`{path}` is no JSON: {}", of_rows(*n)));
         Ok(broken.map(shown).chain(json).collect::<Vec<_>>().join("; "))
