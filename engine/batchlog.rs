@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+mod mark;
+pub use mark::{MARK_BYTES, holds_all, is_marked, mark, mark_bytes};
+
 /// The bytes of one file that a batch holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
@@ -131,15 +134,6 @@ fn hash(bytes: &[u8]) -> u64 {
     u64::from_le_bytes([
         digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
     ])
-}
-
-/// Bytes at the start and before the end of what was read that tell a file from another one.
-pub const MARK_BYTES: u64 = 4096;
-
-/// The mark of a file's first and last bytes before an end.
-pub fn mark(first: &[u8], last: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(first).chain_update(last).finalize();
-    hex::encode(&digest[..8])
 }
 
 /// Splits what is to be read into batches of about `batch_bytes`, at most `n_files_max` files each.

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::batchlog::{Known, MARK_BYTES, Range, mark};
+use crate::batchlog::{Known, Range};
 use crate::contract::{Contract, Source};
 use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonyms;
@@ -35,6 +35,7 @@ mod pages;
 mod parquet;
 mod pipe;
 mod place;
+mod range;
 mod read;
 mod room;
 mod sizes;
@@ -45,7 +46,7 @@ pub(crate) use hive::given;
 pub use log::Log;
 pub use names::{Format, Packing, format_of};
 pub use place::Place;
-pub use read::Reader;
+pub use read::{Done, Reader};
 
 use names::{Name, name_of};
 use place::{Entry, Unread};
@@ -97,6 +98,9 @@ pub struct Glance<'a> {
     pub now_ms: i64,
     /// Whether files that may still be written are left for the next look.
     pub following: bool,
+    /// Files that were listed and not there to be read, by their names for people: they are read if
+    /// they are there again.
+    pub away: &'a BTreeSet<String>,
 }
 
 /// What a look into the folder found.
@@ -110,6 +114,8 @@ pub struct Found {
     pub replaced: Vec<Error>,
     /// Whether there is no file at all.
     pub is_empty: bool,
+    /// Those of [`Glance::away`] that are there.
+    pub again: BTreeSet<String>,
 }
 
 /// A file that is new or has changed.
@@ -194,7 +200,7 @@ impl Folder {
         glance: &Glance<'_>,
     ) -> Result<Found> {
         let mut found = Found::default();
-        let mut candidates = self.candidates(log, &mut found).await?;
+        let mut candidates = self.candidates(log, glance.away, &mut found).await?;
         if glance.following {
             watch.resting.retain(|path, _| {
                 candidates.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()
@@ -210,7 +216,9 @@ impl Folder {
         }
         let mut touched = Vec::new();
         for file in candidates {
-            match self.range(log, &file, glance.reader).await {
+            let again = !found.again.is_empty() && found.again.contains(&self.place(&file.path));
+            match self.range(log, &file, again, glance.reader).await {
+                Ok(None) if again || Self::is_known_whole(log, &file) => {}
                 Ok(None) if log.range(&file.path).is_some() => touched.push(file.path),
                 Ok(range) => found.ranges.extend(range),
                 Err(Unread::Gone) => {}
@@ -238,19 +246,28 @@ impl Folder {
         Ok(found)
     }
 
-    /// How many files have bytes that no batch lists. Goes by their sizes, and opens none of them.
+    /// How many files have bytes that no batch lists, and how many are `away` that were listed. Goes
+    /// by their sizes, and opens none of them.
     ///
     /// # Errors
     /// The folder or the log cannot be read.
-    pub async fn waiting(&self, log: &mut Log) -> Result<usize> {
-        let candidates = self.candidates(log, &mut Found::default()).await?;
+    pub async fn waiting(&self, log: &mut Log, away: &BTreeSet<String>) -> Result<usize> {
+        let mut found = Found::default();
+        let candidates = self.candidates(log, away, &mut found).await?;
         let read = |path: &str| log.range(path).map_or(0, |range| range.end);
-        Ok(candidates.iter().filter(|file| file.size > read(&file.path)).count())
+        let grown = candidates.iter().filter(|file| file.size > read(&file.path));
+        let grown = grown.filter(|file| !away.contains(&self.place(&file.path))).count();
+        Ok(grown + away.len())
     }
 
     /// The files that are new or have changed, in the order of their paths; the log has looked
     /// them up.
-    async fn candidates(&self, log: &mut Log, found: &mut Found) -> Result<Vec<Candidate>> {
+    async fn candidates(
+        &self,
+        log: &mut Log,
+        away: &BTreeSet<String>,
+        found: &mut Found,
+    ) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
         let mut left_out = LeftOut::default();
         let mut linked = Vec::new();
@@ -270,7 +287,11 @@ impl Folder {
                 };
                 match name_of(&path) {
                     Name::Ours => {
-                        let known = log.seen().known(&path, size, modified_ms);
+                        let mut known = log.seen().known(&path, size, modified_ms);
+                        if !away.is_empty() && away.contains(&self.place(&path)) {
+                            found.again.insert(self.place(&path));
+                            known = Known::Changed;
+                        }
                         let file = Candidate { path, size, modified_ms };
                         match link {
                             Some(target) => linked.push((target, known == Known::New, file, known)),
@@ -307,61 +328,22 @@ impl Folder {
         candidates.sort();
         left_out.tell(self, &mut found.remarks);
         log.look_up(candidates.iter().map(|file| file.path.as_str())).await?;
+        self.drop_markers(log, &mut candidates).await?;
         Ok(candidates)
     }
 
-    /// What is new in a file: all of it, or what it has grown by.
-    async fn range(
-        &self,
-        log: &Log,
-        file: &Candidate,
-        reader: &Reader,
-    ) -> Result<Option<Range>, Unread> {
-        let (path, size) = (file.path.as_str(), file.size);
-        let before = log.range(path);
-        let start = before.map_or(0, |range| range.end);
-        if let Some(before) = before {
-            let same = size >= before.end && self.mark(path, before.end).await? == before.mark;
-            if !same {
-                return Err(Unread::Failed(Error::data(format!("{} was read, and now has other content", self.place(path)))
-                    .hint("put the new content into a file with a new name, and the old file back or away")));
+    /// Leaves out the empty objects that consoles make for folders, where they are called as a file
+    /// that was read is, with a slash behind it: listings do not tell the two apart.
+    async fn drop_markers(&self, log: &Log, candidates: &mut Vec<Candidate>) -> Result<()> {
+        let mut markers = HashSet::new();
+        for file in candidates.iter().filter(|file| file.size == 0) {
+            let was_read = log.range(&file.path).is_some_and(|range| range.end > 0);
+            if was_read && self.place.is_marker(&file.path).await? {
+                markers.insert(file.path.clone());
             }
         }
-        if size <= start {
-            return Ok(None);
-        }
-        let format = format_of(path).map(|(format, _)| format);
-        if start > 0 && format == Some(Format::Parquet) {
-            return Err(Unread::Failed(
-                Error::data(format!(
-                    "{} was read, and has changed: a Parquet file cannot grow",
-                    self.place(path)
-                ))
-                .hint("write new rows into a file with a new name"),
-            ));
-        }
-        let resume = match before.filter(|_| start > 0) {
-            None => None,
-            Some(before) => match reader.resume(before, size).await? {
-                (resume, false) => Some(resume),
-                (_, true) => {
-                    return Err(Unread::Failed(Error::data(format!(
-                        "{} was read while its last row was still being written",
-                        self.place(path)
-                    ))
-                    .hint("land the whole file under a new name; a name that ends in .part is left alone until it is renamed")));
-                }
-            },
-        };
-        let (modified_ms, mark) = (file.modified_ms, self.mark(path, size).await?);
-        let path = path.to_owned();
-        Ok(Some(Range { path, start, end: size, size, modified_ms, mark, resume }))
-    }
-
-    async fn mark(&self, path: &str, end: u64) -> Result<String, Unread> {
-        let first = self.place.bytes(path, 0..end.min(MARK_BYTES)).await?;
-        let last = self.place.bytes(path, end.saturating_sub(MARK_BYTES)..end).await?;
-        Ok(mark(&first, &last))
+        candidates.retain(|file| file.size > 0 || !markers.contains(&file.path));
+        Ok(())
     }
 
     /// A file's name for messages and `_source_file`: below the landing place.

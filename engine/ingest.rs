@@ -14,6 +14,7 @@ use crate::contract::{Contract, Source, SourceKind, TableName};
 use crate::error::{Error, Result};
 use crate::folder::Watch;
 use crate::mistake::to_error;
+use crate::project::Project;
 use crate::pseudonym::Pseudonyms;
 use crate::quarantine;
 use crate::query::{Query, limits};
@@ -21,18 +22,24 @@ use crate::rowcheck::RowChecks;
 use crate::table::{Change, Commit, KEY_PROPERTY, Outcome, Table};
 use crate::world::{Event, Failures, Step, StepResult, World};
 
+mod away;
 mod changes;
 mod feed;
 mod folder;
 mod known;
+mod narrower;
 mod raw;
 mod stage;
 mod topic;
 
+pub use away::away;
 pub(crate) use changes::evolve;
 use changes::refuse_another_key;
+pub use changes::unfollowable;
 use feed::{Brokers, Feed};
+use folder::FolderJob;
 pub use known::noted;
+use narrower::Narrower;
 use stage::{Staged, Staging};
 
 /// A run that loses this many rounds in a row leaves the table to the others.
@@ -44,6 +51,28 @@ pub fn way_out_of_damage(name: &TableName) -> String {
         "restore it from a backup; or move the folders {}/{} and _lake/{name} away, and the next run reads the sources again, as far as they are still there",
         name.layer, name.table
     )
+}
+
+/// What to do about rows of such a table that another tool added or took away.
+pub fn way_out_of_change(name: &TableName, version: u64) -> String {
+    format!(
+        "what was read of the sources counts as read, and is not read again: if that was no wish, bring version {version} back with that tool (RESTORE), or move the folders {}/{} and _lake/{name} away, and the next run reads the sources again, as far as they are still there",
+        name.layer, name.table
+    )
+}
+
+/// An error about a damaged file of a table that reads sources, with the way out of that: nobody
+/// can compute it anew.
+pub fn with_way_out(project: &Project, error: Error) -> Error {
+    let text = error.to_string();
+    let is_meant = |contract: &&Contract| {
+        text.contains(&format!("of table {} is ", contract.name))
+            && error.hint_text().is_some_and(|hint| hint.contains("--full-refresh"))
+    };
+    match project.sourced().find(is_meant) {
+        Some(contract) => error.hint(way_out_of_damage(&contract.name)),
+        None => error,
+    }
 }
 
 /// How to look at the sources.
@@ -105,16 +134,18 @@ pub async fn ingest(
         // Both tables are made before the first record; the table is there for others once its
         // sources were looked at.
         let opened = job.open().await;
-        let Some(table) = failures.hold(world, opened)? else { return Ok(None) };
+        let Some(mut table) = failures.hold(world, opened)? else { return Ok(None) };
         is_unread = table.is_unread()?;
-        total.version = Some(table.version());
         if feeds.2.insert(contract.name.clone()) {
-            match look_closely(&table).await {
+            match look_closely(world, &table).await {
                 // New records come in all the same, and a run that goes on does not end by it.
                 Err(error) if look.following => world.remark(error.report()),
                 looked => drop(failures.hold(world, looked)?),
             }
         }
+        let followed = job.follow_contract(&mut table).await;
+        let Some(()) = failures.hold(world, followed)? else { return Ok(None) };
+        total.version = Some(table.version());
     }
     let (mut is_whole, mut is_read) = (true, true);
     for source in &contract.sources {
@@ -213,8 +244,7 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Makes the table and quarantine where they are missing, and columns that the contract has
-    /// gained: models read them before the first record that has them.
+    /// Makes the table and quarantine where they are missing.
     async fn open(&self) -> Result<Table> {
         let lake = &self.world.lake;
         let held = lake.table(&self.contract.name).await?;
@@ -222,23 +252,30 @@ impl<'a> Job<'a> {
         if key.is_none() {
             self.refuse_second_key().await?;
         }
-        let mut table = match held {
+        let table = match held {
             Some(table) => table,
             None if self.has_source() => lake.open_or_create_unread(self.contract).await?,
             None => lake.open_or_create(self.contract).await?,
         };
         lake.open_or_create(&self.staging.quarantine).await?;
-        // What a table that nobody has read lacks comes with its first commit.
-        if !table.is_unread()?
-            && lacks_columns(table.schema()?.fields(), self.contract.schema().fields())
-        {
-            let metadata = self.evolve(&table, &[]).await?;
+        Ok(table)
+    }
+
+    /// Gives the table the columns that the contract has gained: models read them before the first
+    /// record that has them.
+    async fn follow_contract(&self, table: &mut Table) -> Result<()> {
+        // What a table that nobody has read lacks comes with its first commit. Rows are looked at
+        // once for each change of the contract, and not again until the next record.
+        let is_narrower = Narrower::of(table, self.contract)?.is_some();
+        let lacks = lacks_columns(table.schema()?.fields(), self.contract.schema().fields());
+        if !table.is_unread()? && (lacks || is_narrower) {
+            let metadata = self.evolve(table, &[]).await?;
             let committed = table.commit(Commit { metadata, ..Commit::default() }).await?;
             if matches!(committed, (Outcome::Lost, _)) {
                 tracing::info!(table = %self.contract.name, "another run added the new columns");
             }
         }
-        Ok(table)
+        Ok(())
     }
 
     /// Whether a source is there to be read: a folder, or a topic of brokers that are named. One
@@ -412,12 +449,17 @@ impl<'a> Job<'a> {
 ///
 /// # Errors
 /// Files of the table are gone or damaged: nobody can read it.
-async fn look_closely(table: &Table) -> Result<()> {
-    let damage = table.damage().await?;
+async fn look_closely(world: &World, table: &Table) -> Result<()> {
+    let (name, damage) = (table.name(), table.damage().await?);
     if damage.is_none() {
+        if let Some(version) = table.changed_by_others().await? {
+            world.remark(format!(
+                "{name}: another tool changed its rows since version {version}, which lake wrote; {}",
+                way_out_of_change(name, version)
+            ));
+        }
         return Ok(());
     }
-    let name = table.name();
     Err(Error::data(format!("{name}: {damage}")).hint(way_out_of_damage(name)))
 }
 
@@ -443,6 +485,7 @@ pub(crate) fn rules(
     let checks = RowChecks::plan(contract, text, query);
     let checks = checks.map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
     let personal = !contract.personal.is_empty();
-    let key = if personal { Some(world.settings.privacy_key()?) } else { None };
+    let key = personal.then(|| world.settings.privacy_key()).transpose();
+    let key = key.map_err(|error| error.at(&contract.name))?;
     Ok((checks, key.as_ref().map(Pseudonyms::new)))
 }

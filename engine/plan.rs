@@ -22,7 +22,8 @@ pub struct Plan {
 /// # Errors
 /// A name that the project does not know.
 pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
-    let layers: BTreeSet<&str> = project.contracts.keys().map(|name| name.layer.as_str()).collect();
+    let names = project.contracts.keys().chain(project.models.keys());
+    let layers: BTreeSet<&str> = names.map(|name| name.layer.as_str()).collect();
     if layer != "all" && !layers.contains(layer) {
         let error = Error::usage(format!("the project has no layer `{layer}`"));
         let known: Vec<&str> = layers.iter().copied().chain(["all"]).collect();

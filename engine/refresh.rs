@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
+use crate::ingest::with_way_out;
 use crate::model::{Model, Refresh};
 use crate::project::Project;
 use crate::query::Limits;
@@ -117,7 +118,10 @@ async fn round(
     table.refuse_rules_of_others(true)?;
     let staged = match compute(world, model, contract, &table, &inputs, pins, limits).await {
         Ok(staged) => staged,
-        Err(error) => return Err(pins.name_damage(&inputs, error).await),
+        Err(error) => {
+            let error = pins.name_damage(&inputs, error).await;
+            return Err(with_way_out(&world.project, error));
+        }
     };
     let content = staged.content.to_string();
     let unchanged = !ask.full

@@ -9,13 +9,17 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::physical_plan::PhysicalExpr;
 
-use crate::contract::{Check, Contract, OnViolation, Type, Violation, functions_of, quoted};
+use crate::contract::{Check, Contract, OnViolation, Violation, functions_of};
 use crate::error::{Error, Result};
 use crate::guard::guarded;
 use crate::mistake::Mistake;
 use crate::query::{Query, explain};
+
+mod strict;
+pub use strict::{fits_lengths, strict};
 
 /// The checks of one contract, ready to run on batches of its schema.
 #[derive(Clone, Debug)]
@@ -134,11 +138,19 @@ impl RowChecks {
             };
             match action {
                 OnViolation::Warn => continue,
-                OnViolation::Fail if failed.is_empty() => return Err(self.must_hold(check, n)),
-                OnViolation::Fail => return Err(self.uncomputable(check, failed.len())),
+                OnViolation::Fail if failed.is_empty() => {
+                    return Err(self.must_hold(check, n, &first_place(&rows, &is_false)));
+                }
+                OnViolation::Fail => {
+                    return Err(self.uncomputable(
+                        check,
+                        failed.len(),
+                        &first_place(&rows, &failed),
+                    ));
+                }
                 // Nobody knows whether the author would drop these, and a model has no quarantine.
                 OnViolation::Drop if !failed.is_empty() && !self.is_source => {
-                    return Err(self.uncomputable(check, failed.len()));
+                    return Err(self.uncomputable(check, failed.len(), ""));
                 }
                 OnViolation::Quarantine | OnViolation::Drop => {}
             }
@@ -218,17 +230,37 @@ impl RowChecks {
         Ok(broken)
     }
 
-    fn uncomputable(&self, check: &Check, n: usize) -> Error {
+    fn uncomputable(&self, check: &Check, n: usize, first: &str) -> Error {
         Error::data(format!(
-            "{}: check `{}` cannot be computed for {n} rows: {}",
+            "{}: check `{}` cannot be computed for {n} rows: {}{first}",
             self.table, check.name, check.expression
         ))
         .hint("nothing was committed; a division by zero, a text that is no number, or a value beyond its type ends a check: ask for what it needs first, as in `items <> 0 AND total / items > 0`")
     }
 
-    fn must_hold(&self, check: &Check, n: usize) -> Error {
-        Error::data(format!("{}: {n} rows break check `{}`: {}", self.table, check.name, check.expression))
+    fn must_hold(&self, check: &Check, n: usize, first: &str) -> Error {
+        Error::data(format!(
+            "{}: {n} rows break check `{}`: {}{first}",
+            self.table, check.name, check.expression
+        ))
             .hint("nothing was committed; `lake.else` in the contract says what else may happen to such rows")
+    }
+}
+
+/// Where the first of some rows came from, if records have such a place: a file or a topic, and the
+/// record there.
+fn first_place(rows: &RecordBatch, broken: &[usize]) -> String {
+    let Some(row) = broken.iter().min() else { return String::new() };
+    let value = |name: &str| {
+        let column = rows.column_by_name(name).filter(|column| column.is_valid(*row))?;
+        array_value_to_string(column, *row).ok()
+    };
+    match (value("_source_file"), value("_topic"), value("_partition"), value("_offset")) {
+        (Some(file), _, _, Some(at)) => format!("; the first is record {at} of {file}"),
+        (_, Some(topic), Some(partition), Some(at)) => {
+            format!("; the first is at offset {at} of partition {partition} of kafka:{topic}")
+        }
+        _ => String::new(),
     }
 }
 
@@ -296,48 +328,6 @@ fn judge_apart(
         if !judge(expression, &part, first + offset, broken) {
             judge_apart(expression, &part, first + offset, broken);
         }
-    }
-}
-
-/// In a table that a query computes, a broken check means a wrong query: it fails by default, and
-/// so does a text that is too long, which the decoder would have found in a record.
-pub fn strict(contract: &Contract) -> Contract {
-    let mut contract = contract.clone();
-    for check in &mut contract.checks {
-        if check.violation.action == OnViolation::Quarantine {
-            check.violation.action = OnViolation::Fail;
-        }
-    }
-    let mut checks = Vec::new();
-    for column in &contract.columns {
-        let (name, sql) = (&column.field.name, quoted(&column.field.name));
-        lengths(&column.field.data_type, name, &sql, &mut |name, expression| {
-            checks.push(Check {
-                name,
-                expression,
-                violation: Violation { action: OnViolation::Fail, at_most: None },
-                span: column.span.clone(),
-            });
-        });
-    }
-    contract.checks.extend(checks);
-    contract
-}
-
-/// A check for each length in a type, also of the fields of a struct: its name, and its SQL.
-fn lengths(data_type: &Type, path: &str, sql: &str, add: &mut impl FnMut(String, String)) {
-    match data_type {
-        Type::Text { max: Some(max) } => {
-            add(format!("{path}_fits_its_varchar"), format!("character_length({sql}) <= {max}"));
-        }
-        Type::Struct(fields) => {
-            for field in fields {
-                let (path, sql) =
-                    (format!("{path}.{}", field.name), format!("{sql}['{}']", field.name));
-                lengths(&field.data_type, &path, &sql, add);
-            }
-        }
-        _ => {}
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing is written here: not even a folder for a lake that is not there yet.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use datafusion::arrow::array::{
 use crate::contract::{Contract, Source, SourceKind, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::folder::{Folder, Log};
-use crate::ingest::noted;
+use crate::ingest::{away, noted};
 use crate::kafka::{Consumer, Topic};
 use crate::offsets::{self, Bounds, Known, Loss};
+use crate::pseudonym::Pseudonyms;
 use crate::settings::Settings;
-use crate::table::Table;
+use crate::table::{NARROWED_PROPERTY, Table};
 use crate::world::World;
 
 mod health;
@@ -206,7 +208,7 @@ impl Survey<'_> {
             Some(table) => table.txn(&source.to_string()).await?.unwrap_or(-1),
             None => -1,
         };
-        let lag = match self.files(&row.table, source, last).await {
+        let lag = match self.files(&row.table, table, source, last).await {
             Ok(lag) => lag,
             Err(error) => {
                 self.status.failed.push(error);
@@ -218,26 +220,41 @@ impl Survey<'_> {
     }
 
     /// How many files are in no batch up to `last`; `None` if that cannot be told.
-    async fn files(&self, table: &TableName, source: &Source, last: i64) -> Result<Option<i64>> {
+    async fn files(
+        &self,
+        name: &TableName,
+        table: Option<&Table>,
+        source: &Source,
+        last: i64,
+    ) -> Result<Option<i64>> {
         let lake = &self.world.lake;
         let Some(place) = lake.landing_place(&source.name)? else {
             let place = lake.landing_url(&source.name);
-            self.world.remark(format!("{table}: no folder {place} yet"));
+            self.world.remark(format!("{name}: no folder {place} yet"));
             return Ok(None);
         };
         let own = lake.own_store_to_read()?;
-        let mut log = Log::open(own, &table.to_string(), &source.to_string()).await?;
+        let mut log = Log::open(own, &name.to_string(), &source.to_string()).await?;
         let listed = log.last().unwrap_or(-1);
         if last > listed {
             self.world.remark(format!(
-                "{table} holds batch {last} of {source}, and the log of batches ends before it"
+                "{name} holds batch {last} of {source}, and the log of batches ends before it"
             ));
             return Ok(None);
         }
         // Batches that were written ahead, by a run that is at work or was killed.
         let ahead = (last + 1..=listed).filter_map(|number| log.batch(number));
         let n_ahead: usize = ahead.map(|batch| batch.ranges.len()).sum();
-        let n_new = Folder::new(source.clone(), place, None).waiting(&mut log).await?;
+        let away = table.map_or_else(|| Ok(BTreeSet::new()), |table| away(table, source))?;
+        let key = self.world.settings.privacy_key().ok();
+        let pseudonyms = key.as_ref().map(Pseudonyms::new);
+        let folder = Folder::new(source.clone(), place, None);
+        // Names are compared with those that the table notes, which show no person's id.
+        let folder = match self.world.project.contracts.get(name) {
+            Some(contract) if !away.is_empty() => folder.masked(contract, pseudonyms.as_ref()),
+            _ => folder,
+        };
+        let n_new = folder.waiting(&mut log, &away).await?;
         Ok(i64::try_from(n_ahead + n_new).ok())
     }
 
@@ -310,6 +327,16 @@ async fn health_of(contract: &Contract, table: Option<&Table>) -> Result<Option<
     let damage = table.damage().await?;
     if !damage.is_none() {
         return Ok(Some(format!("unhealthy: {damage}")));
+    }
+    if let Some(version) = table.changed_by_others().await? {
+        return Ok(Some(format!(
+            "unhealthy: another tool changed its rows since version {version}, which lake wrote"
+        )));
+    }
+    if let Some(found) = table.property(NARROWED_PROPERTY)? {
+        return Ok(Some(format!(
+            "unhealthy: rows of before its contract became narrower break it ({found})"
+        )));
     }
     if !is_judged || contract.sources.is_empty() {
         return Ok(None);

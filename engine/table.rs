@@ -31,6 +31,7 @@ mod damage;
 mod evolution;
 mod fault;
 mod folders;
+mod hint;
 mod history;
 mod provider;
 mod read;
@@ -47,7 +48,7 @@ pub use commit::{Commit, Outcome};
 pub use damage::Damage;
 pub use evolution::{Difference, Evolution};
 use evolution::{kernel_schema, properties};
-pub(crate) use fault::{storage_error, translate};
+pub(crate) use fault::{misconfigured, storage_error, translate};
 pub use folders::nameless;
 pub use read::{FileRows, StoredFile};
 use tip::{Tip, info_of};
@@ -58,6 +59,13 @@ const TRIES: u32 = 3;
 
 /// Properties that say which topic a table was read from: this, and the topic's name.
 pub const TOPIC_PROPERTY: &str = "lake.topic.";
+
+/// Properties that say which files of a folder were listed and not there to be read: this, and the
+/// folder's name.
+pub const AWAY_PROPERTY: &str = "lake.away.";
+
+/// The property of a table that says how many of its rows a narrower contract does not take.
+pub const NARROWED_PROPERTY: &str = "lake.narrowed";
 
 /// The property of a table with personal columns that says under which key its pseudonyms are.
 pub const KEY_PROPERTY: &str = "lake.privacy_key";
@@ -82,9 +90,10 @@ pub fn open_store(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectSto
         .and_then(|builder| builder.build_storage());
     // Nothing was asked yet: it is the address, or a setting of AWS in the environment.
     let store = store.map_err(|cause| {
-        Error::usage(format!("cannot open {url}")).caused_by(cause).hint(
-            "check the variables AWS_… (credentials, AWS_ENDPOINT_URL, AWS_REGION) and the place",
-        )
+        Error::usage(format!("cannot open {url}")).caused_by(cause).hint(match url.scheme() {
+            "file" => "name a folder without control characters on the way to it",
+            _ => "check the variables AWS_… (credentials, AWS_ENDPOINT_URL, AWS_REGION) and the place",
+        })
     })?;
     Ok(store.object_store(None))
 }
@@ -140,9 +149,24 @@ impl Table {
                     table.refuse_unsafe()?;
                     return Ok(Some(table));
                 }
-                Err(DeltaTableError::NotATable(_)) if version.is_none() => return Ok(None),
+                Err(DeltaTableError::NotATable(_)) if version.is_none() => {
+                    // A hint beyond the log's end hides all of it.
+                    let Some(delta) = hint::open_without(url, options, version).await else {
+                        return Ok(None);
+                    };
+                    let table = Self::of(name, delta);
+                    table.refuse_unsafe()?;
+                    return Ok(Some(table));
+                }
                 Err(cause) => failed(cause),
             };
+            if error.kind() == Kind::Data
+                && let Some(delta) = hint::open_without(url, options, version).await
+            {
+                let table = Self::of(name, delta);
+                table.refuse_unsafe()?;
+                return Ok(Some(table));
+            }
             if let Some(version) = version
                 && let Some(error) = versions::missing(name, url, options, version).await?
             {
@@ -249,6 +273,17 @@ impl Table {
     /// A property of the table, from its contract or of our own.
     pub fn property(&self, key: &str) -> Result<Option<String>> {
         Ok(self.state()?.metadata().configuration().get(key).cloned())
+    }
+
+    /// How many files it has, from the log.
+    pub fn n_files(&self) -> Result<u64> {
+        Ok(self.state()?.log_data().num_files() as u64 + self.tip.n_files)
+    }
+
+    /// How many checks its contract had when it was written last.
+    pub fn n_checks(&self) -> Result<usize> {
+        let properties = self.state()?.metadata().configuration();
+        Ok(properties.keys().filter(|key| key.starts_with("lake.check.")).count())
     }
 
     /// When the version of this handle was committed, in milliseconds since 1970; `None` if the log

@@ -212,3 +212,60 @@ fn a_model_whose_value_cannot_name_a_folder_says_which_column() {
     lake.ok(&["run", "all"]);
     assert_eq!(lake.number("SELECT count(*) AS n FROM gold.g WHERE length(who) = 240"), 1);
 }
+
+#[test]
+fn rows_that_a_narrower_contract_does_not_take_are_counted_once() {
+    let columns = |id: &str, rest: &str| format!("{id} NOT NULL, who STRING, total BIGINT{rest}");
+    let lake = shop(&columns("id STRING", ""), "");
+    lake.land("orders/b.ndjson", b"{\"id\":\"long\",\"total\":0}\n{\"id\":\"17\"}\n");
+    lake.ok(&["run", "bronze"]);
+    let unhealthy = || lake.ok(&["status", "--output", "ndjson"]).stdout.contains("unhealthy");
+    let change = |id: &str, rest: &str, says: &[&str]| {
+        lake.file(CONTRACT, &contract(&columns(id, rest), ""));
+        let told = lake.ok(&["run", "bronze"]).stderr;
+        for part in says {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert_eq!(told.contains("narrower"), !says.is_empty(), "{told}");
+        assert_eq!(unhealthy(), !says.is_empty());
+        // Once for each change.
+        let again = lake.ok(&["run", "bronze"]).stderr;
+        assert!(!again.contains("narrower"), "{again}");
+    };
+    change("id VARCHAR(4)", "", &[]);
+    change("id VARCHAR(2)", "", &["break it (`id` is longer than its VARCHAR: 1 row)", "_lake/"]);
+    change("id VARCHAR(9)", "", &[]);
+    change("id JSON", "", &["`id` is no JSON: 2 rows"]);
+    change("id STRING", "", &[]);
+    change("id STRING", ", CONSTRAINT c CHECK (total > 0)", &["check `c`: 1 row"]);
+    // A check that cannot be computed for a row is broken by that row.
+    change("id STRING", ", CONSTRAINT c CHECK (10 / total > 0)", &["check `c`: 1 row"]);
+    change("id STRING", ", CONSTRAINT c CHECK (total >= 0)", &[]);
+    change("id STRING", ", extra STRING, CONSTRAINT c CHECK (extra IS NULL)", &[]);
+    // New records are judged by it; what is there stays.
+    change("id VARCHAR(2)", ", extra STRING", &["longer than its VARCHAR: 1 row"]);
+    lake.land("orders/c.ndjson", b"{\"id\":\"long2\"}\n{\"id\":\"18\"}\n");
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.orders"), 4);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.quarantine"), 1);
+}
+
+#[test]
+fn check_says_what_a_table_cannot_follow_and_makes_nothing() {
+    let lake = shop(COLUMNS, "");
+    lake.ok(&["check"]);
+    assert!(!lake.root().exists());
+    lake.ok(&["run", "bronze"]);
+    let before = below(&lake.root());
+    for (columns, properties, says) in [
+        ("id STRING NOT NULL, who STRING, total DOUBLE", "", "column `total` has another type"),
+        ("id STRING NOT NULL, who STRING", "", "no longer in the contract"),
+        (COLUMNS, ", 'lake.personal' = 'who'", "becomes personal"),
+    ] {
+        lake.file(CONTRACT, &contract(columns, properties));
+        lake.run(&["check"]).says(2, &[says, "1 mistake"]);
+    }
+    lake.file(CONTRACT, &contract(&format!("{COLUMNS}, shop STRING"), ""));
+    lake.ok(&["check"]);
+    assert_eq!(below(&lake.root()), before);
+}

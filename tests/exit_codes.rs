@@ -59,7 +59,7 @@ fn a_table_whose_files_are_gone_is_named_with_the_way_out() {
     // Its neighbour can be read.
     assert_eq!(lake.number("SELECT sum(n) AS n FROM bronze.orders"), 3);
     data(&lake, "bronze/orders").iter().for_each(|path| std::fs::remove_file(path).unwrap());
-    let gone = ["table bronze.orders is gone", "restore the file from a backup"];
+    let gone = ["table bronze.orders is gone", "restore it from a backup"];
     lake.run(&["sql", "SELECT id FROM bronze.orders"]).says(1, &gone);
     lake.land("orders/b.ndjson", b"{\"id\":\"c\",\"n\":3}\n");
     lake.run(&["run", "all"]).says(1, &["sql/gold/pieces.sql", "table bronze.orders is gone"]);

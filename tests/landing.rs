@@ -317,11 +317,12 @@ fn a_byte_order_mark_may_stand_before_each_record() {
 #[test]
 fn a_file_whose_middle_may_have_been_replaced_is_told() {
     let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
-    let text = |middle: &str| {
-        let filler = "{\"id\":\"x\"}\n".repeat(500);
+    let text = |middle: &str, n: usize| {
+        let filler = "{\"id\":\"x\"}\n".repeat(n);
         format!("{filler}{{\"id\":\"{middle}\"}}\n{filler}")
     };
-    let path = lake.land("t/a.ndjson", text("old").as_bytes());
+    let path = lake.land("t/a.ndjson", text("old", 10_000).as_bytes());
+    let small = lake.land("t/small.ndjson", text("old", 500).as_bytes());
     let set_time = |seconds| {
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         std::fs::File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
@@ -330,7 +331,59 @@ fn a_file_whose_middle_may_have_been_replaced_is_told() {
     lake.ok(&["run", "bronze"]);
     let output = lake.ok(&["run", "bronze"]);
     assert!(!output.stderr.contains("a.ndjson"), "{}", output.stderr);
-    std::fs::write(&path, text("new")).unwrap();
+    std::fs::write(&path, text("new", 10_000)).unwrap();
     set_time(1_100_000_000);
-    lake.run(&["run", "bronze"]).says(0, &["t/a.ndjson: another time", "under a new name"]);
+    // Of one of usual size every byte is known: where none is another one, nothing is said.
+    std::fs::write(&small, text("old", 500)).unwrap();
+    let output = lake.ok(&["run", "bronze"]);
+    output.says(0, &["t/a.ndjson: another time", "under a new name"]);
+    assert!(!output.stderr.contains("small"), "{}", output.stderr);
+    for text in [text("new", 500), text("new", 500) + "{\"id\":\"y\"}\n"] {
+        std::fs::write(&small, text).unwrap();
+        lake.run(&["run", "bronze"]).says(1, &["t/small.ndjson was read", "other content"]);
+    }
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t WHERE id = 'old'"), 2);
+}
+
+#[test]
+fn endings_in_capitals_are_endings() {
+    let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
+    lake.land("t/A.CSV", b"id\na\n");
+    lake.land("t/b.NDJSON", b"{\"id\":\"b\"}\n");
+    lake.land("t/c.Json.GZ", &gzip(b"{\"id\":\"c\"}\n"));
+    lake.land("t/d.JSONL.TMP", b"{\"id\":\"d\"}\n");
+    lake.land("t/E.TXT", b"e");
+    let output = lake.ok(&["run", "bronze"]);
+    output.says(0, &["t/d.JSONL.TMP: left out as unfinished", "t/E.TXT: left out"]);
+    let ids = lake.rows("SELECT string_agg(id, ' ' ORDER BY id) AS ids FROM bronze.t");
+    assert_eq!(ids[0]["ids"], "a b c");
+}
+
+#[test]
+fn a_file_with_a_window_that_is_too_large_says_how_to_pack_it() {
+    use std::io::Write;
+    let lake = Lake::with(&[("lake/bronze/t.sql", TABLE)]);
+    let packed = |window: u32| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(window).unwrap();
+        encoder.write_all(b"{\"id\":\"x\"}\n").unwrap();
+        encoder.finish().unwrap()
+    };
+    lake.land("t/wide.ndjson.zst", &packed(28));
+    lake.land("t/good.ndjson.zst", &packed(27));
+    lake.run(&["run", "bronze"])
+        .says(0, &["t/wide.ndjson.zst", "window of more than 128 MiB", "--long=27"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 1);
+}
+
+#[test]
+fn a_check_that_must_hold_names_the_first_record_that_breaks_it() {
+    let table = TABLE.replace(
+        ")\nTBLPROPERTIES (",
+        ", n BIGINT, CONSTRAINT c CHECK (n > 0))\nTBLPROPERTIES ('lake.else.c' = 'fail', ",
+    );
+    let lake = Lake::with(&[("lake/bronze/t.sql", &table)]);
+    lake.land("t/fine.ndjson", b"{\"id\":\"b\",\"n\":1}\n");
+    lake.land("t/z.ndjson", b"{\"id\":\"a\",\"n\":1}\n{\"id\":\"a\",\"n\":-1}\n");
+    lake.run(&["run", "bronze"]).says(1, &["break check `c`", "record 1 of t/z.ndjson"]);
 }

@@ -18,6 +18,7 @@
 )]
 
 mod arithmetic;
+mod away;
 mod bounds;
 mod commands;
 mod contracts;
@@ -30,6 +31,7 @@ mod headers;
 mod json_files;
 mod landing;
 mod local_times;
+mod logs;
 mod mistakes;
 mod models;
 mod msk;

@@ -215,6 +215,45 @@ fn a_batch_that_the_client_does_not_take_says_which_setting_to_raise() {
 }
 
 #[test]
+fn a_batch_that_the_client_does_not_take_holds_up_neither_what_is_before_it_nor_other_partitions() {
+    let Some(broker) = Broker::shared() else { return };
+    let (mut lake, topic) = lake(broker, "unpacked-one", "id STRING COMMENT 'id'", "");
+    broker.add_partitions(&topic, 3);
+    let (plain, packed) = (Producer::new(broker), Producer::packing(broker, "zstd"));
+    let send = |producer: &Producer, partition, id: &str| {
+        let value = format!("{{\"id\":\"{id}\"}}");
+        producer.send(&topic, partition, None, Some(value.as_bytes()));
+        producer.flush();
+    };
+    let large = "x".repeat(5_000_000);
+    for (partition, id) in [(0, "a"), (0, large.as_str()), (0, "c"), (1, "d"), (1, "e"), (2, "f")] {
+        send(if id.len() > 9 { &packed } else { &plain }, partition, id);
+    }
+    send(&packed, 2, &large);
+    let small = "receive.message.max.bytes=2000000,fetch.max.bytes=1000000";
+    lake.set("LAKE_KAFKA_OPTIONS", small);
+    let ids = "SELECT string_agg(id, ' ' ORDER BY id) AS ids FROM bronze.t WHERE length(id) < 9";
+    for _ in 0..2 {
+        let says = [
+            "partition 0 cannot be read at offset 1",
+            "partition 2 cannot be read at offset 1",
+            "LAKE_KAFKA_OPTIONS=receive.message.max.bytes=",
+        ];
+        lake.run(&["run", "bronze"]).says(1, &says);
+        assert_eq!(lake.rows(ids)[0]["ids"], "a d e f");
+        send(&plain, 0, "g");
+    }
+    send(&plain, 1, "h");
+    lake.run(&["run", "bronze"]).says(1, &["1 rows", "partition 0"]);
+    // With room for it, all of it comes in, once.
+    lake.set("LAKE_KAFKA_OPTIONS", "");
+    lake.ok(&["run", "bronze"]);
+    lake.ok(&["run", "bronze"]).says(0, &["up to date"]);
+    assert_eq!(lake.rows(ids)[0]["ids"], "a c d e f g g h");
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.t"), 10);
+}
+
+#[test]
 fn a_topic_of_nothing_but_tombstones_is_cut_into_batches() {
     let Some(broker) = Broker::shared() else { return };
     let (mut lake, topic) = lake(broker, "graves", "id STRING COMMENT 'id'", "");

@@ -132,3 +132,51 @@ fn sources_without_records_and_sources_that_are_configured_away_have_a_table() {
     lake.ok(&["run", "all"]);
     assert_eq!(lake.number("SELECT n FROM gold.g"), 1);
 }
+
+#[test]
+fn a_model_over_an_input_that_has_yet_to_gain_a_column_says_what_to_run() {
+    let lake = lake();
+    add(&lake, "silver.s", "id STRING, n BIGINT", "SELECT id, n FROM bronze.t");
+    add(&lake, "gold.g", "n BIGINT", "SELECT sum(n) AS n FROM silver.s");
+    lake.ok(&["run", "all"]);
+    add(&lake, "silver.s", "id STRING, n BIGINT, z BIGINT", "SELECT id, n, n AS z FROM bronze.t");
+    // What does not ask for it is computed all the same.
+    lake.ok(&["run", "gold", "--full-refresh"]);
+    add(&lake, "gold.g", "n BIGINT", "SELECT sum(z) AS n FROM silver.s");
+    let says = ["gold.g: its input silver.s has no column `z` yet", "`lake run silver` adds it"];
+    lake.run(&["run", "gold"]).says(1, &says);
+    lake.ok(&["run", "silver"]);
+    lake.ok(&["run", "gold"]);
+    assert_eq!(lake.number("SELECT n FROM gold.g"), 1);
+}
+
+#[test]
+fn a_view_of_what_nobody_has_made_says_what_makes_it() {
+    let lake = lake();
+    lake.file("sql/silver/v.sql", "/*---\nrefresh = \"view\"\n---*/\nSELECT n FROM bronze.t");
+    let says = ["it is a view of bronze.t, which nothing has made yet: `lake run bronze` does"];
+    lake.run(&["sql", "SELECT * FROM silver.v"]).says(2, &says);
+    // A layer of nothing but views is one.
+    lake.ok(&["run", "silver"]);
+    lake.ok(&["run", "bronze"]);
+    assert_eq!(lake.number("SELECT n FROM silver.v"), 1);
+}
+
+#[test]
+fn a_lost_file_of_a_source_is_no_reason_to_compute_it_anew() {
+    let lake = lake();
+    add(&lake, "gold.k", "n BIGINT", "SELECT sum(n) AS n FROM bronze.t");
+    lake.ok(&["run", "all"]);
+    for path in below(&lake.root().join("bronze/t")) {
+        if path.extension().is_some_and(|ending| ending == "parquet") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    for arguments in
+        [["run", "gold", "--full-refresh"].as_slice(), &["sql", "SELECT * FROM bronze.t"]]
+    {
+        let output = lake.run(arguments);
+        output.says(1, &["table bronze.t", "_lake/bronze.t away"]);
+        assert!(!output.stderr.contains("--full-refresh"), "{}", output.stderr);
+    }
+}

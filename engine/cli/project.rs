@@ -3,6 +3,8 @@
 use clap::Args;
 use datafusion::arrow::array::StringArray;
 use engine::error::{Error, Result};
+use engine::ingest::unfollowable;
+use engine::lake::Lake;
 use engine::mistake::to_error;
 use engine::settings::Origin;
 
@@ -24,7 +26,14 @@ impl Check {
         let files = read_files(&folder)?;
         let tz = settings.as_ref().ok().and_then(|settings| settings.get("reporting_tz"));
         let tz = tz.and_then(engine::zone::find);
-        let checked = engine::check::check(files, tz.unwrap_or_default()).await?;
+        let mut checked = engine::check::check(files, tz.unwrap_or_default()).await?;
+        if let (Ok(settings), true) = (&settings, checked.mistakes.is_empty())
+            && let Ok(lake) = Lake::new(settings)
+            && lake.local_root().is_some()
+        {
+            // Their logs are near, and say what a run would.
+            checked.mistakes = unfollowable(&lake, &checked.project).await;
+        }
         if self.write && !checked.drafts.is_empty() {
             for (path, text) in &checked.drafts {
                 let place = folder.join(path);

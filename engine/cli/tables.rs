@@ -1,14 +1,17 @@
 //! All tables of a lake, for SQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use engine::contract::TableName;
 use engine::error::{Error, Kind, Result};
+use engine::ingest::with_way_out;
 use engine::model::Refresh;
+use engine::project::Project;
 use engine::query::{Query, explain, limits, translate};
-use engine::refresh::Pins;
+use engine::refresh::{Pins, stored_inputs};
 use engine::world::World;
 
 use super::Output;
@@ -19,6 +22,9 @@ pub(crate) struct Tables {
     pub(crate) query: Query,
     /// Tables of the project that nothing has made yet.
     missing: Vec<String>,
+    /// Views of which nothing has made an input yet, each with the inputs that are missing.
+    unready: BTreeMap<String, Vec<TableName>>,
+    project: Arc<Project>,
     /// Tables that are read at an older version.
     versions: Vec<(TableName, u64)>,
     pins: Pins,
@@ -50,7 +56,7 @@ impl Tables {
         for (name, version) in versions {
             pins.put(world.lake.table_at(name, *version).await?);
         }
-        let mut missing = Vec::new();
+        let (mut missing, mut unready) = (Vec::new(), BTreeMap::new());
         for name in world.project.contracts.keys().chain([&quarantine]) {
             match pins.get(name) {
                 Some(table) => query.register(name, table.provider()?)?,
@@ -68,6 +74,11 @@ impl Tables {
                 // A table that it reads is not there.
                 Err(cause) if cause.to_string().contains("not found") => {
                     missing.push(name.to_string());
+                    let mut inputs = stored_inputs(&world.project, model);
+                    inputs.retain(|input| missing.contains(&input.to_string()));
+                    if !inputs.is_empty() {
+                        unready.insert(name.to_string(), inputs);
+                    }
                 }
                 Err(cause) => {
                     let mistake = explain(&model.file, &model.text, &cause);
@@ -76,13 +87,17 @@ impl Tables {
                 }
             }
         }
-        Ok(Self { query, missing, versions: versions.to_vec(), pins, broken, _scratch: scratch })
+        let (project, versions) = (Arc::clone(&world.project), versions.to_vec());
+        Ok(Self { query, missing, unready, project, versions, pins, broken, _scratch: scratch })
     }
 
     /// Runs a query and prints its rows; the number of rows.
     pub(crate) async fn print(&self, sql: &str, output: Output) -> Result<u64> {
         match self.print_rows(sql, output).await {
-            Err(error) => Err(self.name_damage(sql, error).await),
+            Err(error) => {
+                let error = self.name_damage(sql, error).await;
+                Err(with_way_out(&self.project, error))
+            }
             printed => printed,
         }
     }
@@ -105,7 +120,7 @@ impl Tables {
             Err(cause) => return Err(self.mistake(sql, &cause).await),
         };
         let failed = |cause| self.failed(cause);
-        let schema: SchemaRef = std::sync::Arc::new(frame.schema().as_arrow().clone());
+        let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let is_plan =
             matches!(frame.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         let mut rows = frame.execute_stream().await.map_err(failed)?;
@@ -169,7 +184,17 @@ impl Tables {
             }
             let names: Vec<String> =
                 self.query.names().await.iter().map(|(name, _)| name.to_string()).collect();
-            mistake.hint = Some(if self.missing.contains(&name) {
+            mistake.hint = Some(if let Some(inputs) = self.unready.get(&name) {
+                let layers: BTreeSet<_> = inputs.iter().map(|input| &input.layer).collect();
+                let inputs: Vec<_> = inputs.iter().map(ToString::to_string).collect();
+                let runs: Vec<_> =
+                    layers.iter().map(|layer| format!("`lake run {layer}`")).collect();
+                format!(
+                    "it is a view of {}, which nothing has made yet: {} does",
+                    inputs.join(", "),
+                    runs.join(" and ")
+                )
+            } else if self.missing.contains(&name) {
                 format!(
                     "nothing has made it yet: `lake run {}` does",
                     name.split('.').next().unwrap_or("all")

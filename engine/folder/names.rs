@@ -24,9 +24,10 @@ pub enum Packing {
     Zstd,
 }
 
-/// A file's format and packing; `None` if its name says that it is none of ours.
+/// A file's format and packing; `None` if its name says that it is none of ours. `A.CSV` is CSV.
 pub fn format_of(path: &str) -> Option<(Format, Packing)> {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let name = name.as_str();
     let (stem, packing) = match name.rsplit_once('.')? {
         (stem, "gz") => (stem, Packing::Gzip),
         (stem, "zst") => (stem, Packing::Zstd),
@@ -87,8 +88,10 @@ pub(super) fn name_of(path: &str) -> Name<'_> {
     }
     let name = path.rsplit('/').next().unwrap_or(path);
     let finished = name.trim_start_matches(['.', '_']);
-    let finished =
-        finished.strip_suffix(".tmp").or(finished.strip_suffix(".part")).unwrap_or(finished);
+    let stem = finished.rsplit_once('.').filter(|(_, ending)| {
+        ending.eq_ignore_ascii_case("tmp") || ending.eq_ignore_ascii_case("part")
+    });
+    let finished = stem.map_or(finished, |(stem, _)| stem);
     match format_of(finished) {
         Some(_) if finished == name => Name::Ours,
         Some(_) => Name::Unfinished,
@@ -107,16 +110,20 @@ mod tests {
         assert_eq!(format_of("b.csv.gz"), Some((Format::Csv, Packing::Gzip)));
         assert_eq!(format_of("b.parquet"), Some((Format::Parquet, Packing::Plain)));
         assert_eq!(format_of("b.jsonl.zst"), Some((Format::Json, Packing::Zstd)));
+        assert_eq!(format_of("B.CSV"), Some((Format::Csv, Packing::Plain)));
+        assert_eq!(format_of("CSV/b.Json.GZ"), Some((Format::Json, Packing::Gzip)));
         assert_eq!(format_of("readme.txt"), None);
         assert_eq!(format_of("noending"), None);
     }
 
     #[test]
     fn unfinished_files_and_the_logs_of_tables_are_not_read() {
-        for name in [".a.json", "_a.json", "a.json.tmp", "a.json.part", "_x/a.json", ".x/"] {
+        for name in
+            [".a.json", "_a.json", "a.json.tmp", "a.json.part", "A.JSON.TMP", "_x/a.json", ".x/"]
+        {
             assert_eq!(name_of(name), Name::Unfinished, "{name}");
         }
-        for name in ["_SUCCESS", ".DS_Store", ".part-0.json.crc", "x.tmp"] {
+        for name in ["_success.TXT", "_SUCCESS", ".DS_Store", ".part-0.json.crc", "x.tmp"] {
             assert_eq!(name_of(name), Name::Beside, "{name}");
         }
         assert_eq!(name_of("a_b/c.json"), Name::Ours);

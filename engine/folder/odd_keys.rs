@@ -9,7 +9,7 @@ use object_store::path;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::place::Entry;
+use super::place::{Entry, is_folder_marker};
 use crate::error::{Error, Result};
 
 /// Keys of a page at most, as S3 has it.
@@ -60,6 +60,9 @@ pub(super) async fn list_around(
             Ok(page) => {
                 let objects = page.result.objects;
                 offset = objects.last().map(|object| object.location.to_string()).or(offset);
+                let is_marker = |object: &&object_store::ObjectMeta| {
+                    object.size == 0 && is_folder_marker(&below(object.location.as_ref()))
+                };
                 let entry = |object: &object_store::ObjectMeta| Entry::File {
                     path: below(object.location.as_ref()),
                     size: object.size,
@@ -68,7 +71,7 @@ pub(super) async fn list_around(
                 };
                 n_keys = PAGE_KEYS.min(n_keys * 2);
                 (
-                    objects.iter().map(entry).collect(),
+                    objects.iter().filter(|object| !is_marker(object)).map(entry).collect(),
                     page.page_token.is_none() || objects.is_empty(),
                 )
             }

@@ -33,10 +33,16 @@ impl Read for Pipe {
     }
 }
 
+/// The window that a frame of zstd may ask for, as a power of two: more is a bomb.
+pub(super) const WINDOW_LOG_MAX: u32 = 27;
+
+/// Whether a frame of zstd asked for a larger window.
+pub(super) fn is_of_window(cause: &io::Error) -> bool {
+    cause.to_string().contains("requires too much memory")
+}
+
 /// The text of a file.
 pub(super) fn unpacked(bytes: Pipe, packing: Packing) -> Box<dyn Read> {
-    // The window that a frame may ask for, as a power of two: more is a bomb.
-    const WINDOW_LOG_MAX: u32 = 27;
     match packing {
         Packing::Plain => Box::new(bytes),
         Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use url::Url;
 
+use super::names::{Name, name_of};
 use super::odd_keys::{is_odd_key, list_around};
 use super::walk::walk;
 use crate::error::{Error, Result};
@@ -112,6 +113,20 @@ impl Place {
         Listing { entries, _task: task }
     }
 
+    /// Whether there is no file of this name with nothing in it, though a listing says so.
+    ///
+    /// # Errors
+    /// The store does not say.
+    pub(super) async fn is_marker(&self, path: &str) -> Result<bool> {
+        let Self::Remote(store, _) = self else { return Ok(false) };
+        let Ok(key) = Key::parse(path) else { return Ok(false) };
+        match store.head(&key).await {
+            Ok(found) => Ok(found.size > 0),
+            Err(object_store::Error::NotFound { .. }) => Ok(true),
+            Err(cause) => Err(failed("cannot look at the object", cause)),
+        }
+    }
+
     /// Some bytes of a file; all of them, or an error.
     pub(super) async fn bytes(
         &self,
@@ -150,11 +165,18 @@ impl Place {
 }
 
 impl LocalFolder {
-    /// Opens a file, if no link on the way leads out.
+    /// Opens a file, if no link on the way leads out. What stands in its place and is none, as a
+    /// folder of its name, or a file where its folder was, is not it.
     fn open(&self, path: &str) -> io::Result<File> {
         let path = self.folder.join(path);
-        let target = path.canonicalize()?;
-        if !self.allows(&target) {
+        let target = path.canonicalize().map_err(|cause| match cause.kind() {
+            io::ErrorKind::PermissionDenied => cause,
+            _ if path.is_symlink() => io::ErrorKind::NotFound.into(),
+            io::ErrorKind::NotADirectory => io::ErrorKind::NotFound.into(),
+            _ => cause,
+        })?;
+        // A pipe would keep whoever opens it.
+        if !self.allows(&target) || !target.metadata()?.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
         File::open(target)
@@ -206,6 +228,9 @@ async fn list_remote(
                     last = Some(path.clone());
                     let modified_ms = file.last_modified.timestamp_millis();
                     let size = file.size;
+                    if size == 0 && is_folder_marker(&path) {
+                        continue;
+                    }
                     entries.push(Entry::File { path, size, modified_ms, link: None });
                 }
                 Err(cause) if is_odd_key(&cause) => {
@@ -215,13 +240,25 @@ async fn list_remote(
                     }
                     return;
                 }
-                Err(cause) => ended = Some(failed("cannot list the folder", cause)),
+                Err(cause) => ended = Some(not_listed(cause)),
             }
         }
         if sender.send(ended.map_or(Ok(entries), Err)).await.is_err() {
             return;
         }
     }
+}
+
+/// Whether an empty object stands for a folder, as consoles and Hadoop make them, or for nothing that
+/// anybody would read. Its slash is not in a listing.
+pub(super) fn is_folder_marker(path: &str) -> bool {
+    matches!(name_of(path), Name::Foreign | Name::Beside)
+}
+
+/// Why the objects of a store cannot be listed.
+fn not_listed(cause: object_store::Error) -> Error {
+    let what = "cannot list the folder";
+    crate::table::misconfigured(what, &cause).unwrap_or_else(|| failed(what, cause))
 }
 
 pub(super) fn failed(what: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -231,4 +268,36 @@ pub(super) fn failed(what: &str, cause: impl std::error::Error + Send + Sync + '
         return error.hint("give this user permission to read it, then run again");
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn empty_objects_that_stand_for_folders_are_no_files() {
+        let store = InMemory::new();
+        let objects = [("2026", ""), ("a.ndjson", "x"), ("b_$folder$", ""), ("c.ndjson", "")];
+        for (path, text) in objects.into_iter().chain([("d.txt", "x"), ("e.txt", "")]) {
+            store.put(&path.into(), text.into()).await.unwrap();
+        }
+        let url = Url::parse("memory:///").unwrap();
+        let place = Place::Remote(Arc::new(store), url);
+        let mut listing = place.list();
+        let mut found = Vec::new();
+        while let Some(entries) = listing.recv().await {
+            found.extend(entries.unwrap().into_iter().map(|entry| match entry {
+                Entry::File { path, .. } => path,
+                Entry::LeftOut { shown, .. } => shown,
+            }));
+        }
+        found.sort();
+        assert_eq!(found, ["a.ndjson", "c.ndjson", "d.txt"]);
+        // Whether the empty object of a listing is the file of that name, or `a.ndjson/`.
+        for (path, is_marker) in [("a.ndjson", true), ("c.ndjson", false), ("gone.ndjson", true)] {
+            assert_eq!(place.is_marker(path).await.unwrap(), is_marker, "{path}");
+        }
+    }
 }

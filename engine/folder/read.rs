@@ -3,6 +3,7 @@
 //! A batch is read exactly as it was listed: a file that is another one now is not taken for it.
 //! What cannot be read is decided, too, or it would stop the table for ever.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::Range as Span;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use tokio::sync::mpsc;
 
 use super::cut::Cutter;
 use super::magic::{HEAD_BYTES, check_text, packing_of};
-use super::pipe::{FETCH_BYTES, Pipe, fill, through, unpacked};
+use super::pipe::{FETCH_BYTES, Pipe, WINDOW_LOG_MAX, fill, is_of_window, through, unpacked};
 use super::place::Unread;
 use super::{Folder, Format, Packing, csv, format_of, json, parquet};
-use crate::batchlog::{Batch, MARK_BYTES, Range, Resume, mark};
+use crate::batchlog::{Batch, Range, Resume, is_marked, mark_bytes};
 use crate::chunk::{Chunk, Origin};
 use crate::contract::{Contract, TypedField};
 use crate::error::{Error, Kind, Result};
@@ -30,6 +31,16 @@ pub struct Reader {
     fields: Arc<[TypedField]>,
     /// Bytes of a record at most.
     limit: usize,
+}
+
+/// What became of the files of a batch.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Remarks on what is not whole yet.
+    pub remarks: Vec<String>,
+    /// Files that are not there as they were listed, by their names for people: nothing of their
+    /// ranges was read.
+    pub away: BTreeSet<String>,
 }
 
 /// How the reading of a file ended.
@@ -47,53 +58,46 @@ impl Reader {
         Self { folder, fields, limit }
     }
 
-    /// Sends the chunks of a batch, in its order; ends early if nobody listens any more. Returns
-    /// remarks on what is not whole yet.
+    /// Sends the chunks of a batch, in its order; ends early if nobody listens any more.
     ///
     /// # Errors
     /// What may pass. What does not is decided: a chunk says so.
-    pub async fn read(&self, batch: &Batch, chunks: &mpsc::Sender<Chunk>) -> Result<Vec<String>> {
-        let mut remarks = Vec::new();
+    pub async fn read(&self, batch: &Batch, chunks: &mpsc::Sender<Chunk>) -> Result<Done> {
+        let mut done = Done::default();
         for range in &batch.ranges {
             if chunks.is_closed() {
                 break;
             }
             let place = self.folder.place(&range.path);
-            let lost = |_: Unread| {
-                Error::data(format!("the file was listed in batch {}, and is gone or another one since: the records that it held then are lost", batch.number))
-                    .hint("if they are still somewhere, land them under a new name")
-            };
             let read = match self.first(range).await {
-                Ok(first) => self.read_range(range, first, chunks, &lost).await,
+                Ok(first) => self.read_range(range, first, chunks).await,
                 Err(Unread::Failed(error)) => Err(error),
-                Err(Unread::Denied) => Err(Error::retry("this user may not read the file")
-                    .hint("give permission, then run again")),
-                // It was there when the batch was written: what is gone is decided as well.
-                Err(gone) => {
-                    let fault = self.cutter(range, None).fault(&lost(gone));
-                    // Nobody listens any more only if the run has failed already.
-                    let _ = chunks.send(fault).await;
-                    Ok(None)
+                // It was there when the batch was written, and may come back: a disk that is not
+                // mounted now. The others are read all the same.
+                Err(Unread::Gone | Unread::Denied) => {
+                    done.away.insert(place);
+                    continue;
                 }
             };
             let remark = read.map_err(|error| error.at(&place))?;
-            remarks.extend(remark.map(|remark| format!("{place}: {remark}")));
+            done.remarks.extend(remark.map(|remark| format!("{place}: {remark}")));
         }
-        Ok(remarks)
+        Ok(done)
     }
 
     /// The first bytes of a file, if it is the one that was listed.
     async fn first(&self, range: &Range) -> Result<Bytes, Unread> {
         let end = range.end.min(FETCH_BYTES);
         let first = self.folder.place.bytes(&range.path, 0..end).await?;
-        let from = range.end.saturating_sub(MARK_BYTES);
+        let n = mark_bytes(&range.mark);
+        let from = range.end.saturating_sub(n);
         let last = if range.end <= FETCH_BYTES {
             first.slice(usize::try_from(from).unwrap_or(0)..)
         } else {
             self.folder.place.bytes(&range.path, from..range.end).await?
         };
-        let start = usize::try_from(range.end.min(MARK_BYTES)).unwrap_or(0);
-        if mark(&first[..start], &last) == range.mark { Ok(first) } else { Err(Unread::Gone) }
+        let start = usize::try_from(range.end.min(n)).unwrap_or(0);
+        if is_marked(&range.mark, &first[..start], &last) { Ok(first) } else { Err(Unread::Gone) }
     }
 
     fn cutter(&self, range: &Range, chunks: Option<mpsc::Sender<Chunk>>) -> Cutter {
@@ -106,7 +110,6 @@ impl Reader {
         range: &Range,
         first: Bytes,
         chunks: &mpsc::Sender<Chunk>,
-        lost: &impl Fn(Unread) -> Error,
     ) -> Result<Option<String>> {
         let (format, packing) = kind_of(&range.path, &first);
         let resume = match (range.start, range.resume) {
@@ -149,11 +152,8 @@ impl Reader {
         let (ended, unread) = through(place, &range.path, from..range.end, first, work).await?;
         let Ended { cutter, result, remark } = ended;
         let fault = match (unread, result) {
-            (Some(Unread::Failed(error)), _) => return Err(error),
-            (Some(Unread::Denied), _) => {
-                return Err(Error::retry("this user may not read the file any more"));
-            }
-            (Some(gone), _) => lost(gone),
+            // The batch is read once more, by the next run.
+            (Some(unread), _) => return Err(went_away(unread)),
             (None, Err(error)) if error.kind() == Kind::Data => error,
             (None, Err(error)) => return Err(error),
             (None, Ok(())) => return Ok(remark),
@@ -316,6 +316,15 @@ fn text_of(pipe: Pipe, packing: Packing, head: &[u8]) -> Result<Box<dyn Read>> {
 }
 
 fn damaged(packing: Packing, cause: io::Error) -> Error {
+    if packing == Packing::Zstd && is_of_window(&cause) {
+        return Error::data(format!(
+            "the file is packed with a window of more than {} MiB",
+            (1 << WINDOW_LOG_MAX) >> 20
+        ))
+        .hint(format!(
+            "pack it again with `zstd --long={WINDOW_LOG_MAX}` or without --long, and land it under a new name"
+        ));
+    }
     let what = match packing {
         Packing::Plain => "the file cannot be read further",
         _ => "the file is damaged, or is not packed as its name says",

@@ -2,11 +2,14 @@
 
 use crate::contract::{Contract, TableName};
 use crate::error::{Error, Result};
+use crate::lake::Lake;
 use crate::mistake::{Mistake, to_error};
+use crate::project::Project;
 use crate::pseudonym::Pseudonyms;
-use crate::table::{Change, Evolution, KEY_PROPERTY, Table};
+use crate::table::{Change, Difference, Evolution, KEY_PROPERTY, NARROWED_PROPERTY, Table};
 use crate::world::World;
 
+use super::narrower::{Narrower, noted, told};
 use super::raw::refuse_raw;
 
 /// The change of columns or properties that a table needs, if it is one that old rows survive.
@@ -27,31 +30,58 @@ pub(crate) async fn evolve(
         refuse_another_key(table, pseudonyms, table.name())?;
         own.push((KEY_PROPERTY.to_owned(), pseudonyms.key_id().to_owned()));
     }
+    if !contract.sources.is_empty() {
+        own.push(noted(contract));
+    }
     match table.evolve(contract, &own)? {
-        Evolution::None => Ok(None),
-        Evolution::Additive(change) => {
-            refuse_raw(world, table, contract).await?;
-            Ok(Some(change))
-        }
+        Evolution::None => return Ok(None),
+        Evolution::Additive(_) => refuse_raw(world, table, contract).await?,
         Evolution::Breaking { differences, .. } => {
-            let mistakes: Vec<Mistake> = differences
-                .into_iter()
-                .map(|difference| {
-                    let head = difference.column.split('.').next().unwrap_or_default();
-                    let column = contract.columns.iter().find(|column| column.field.name == head);
-                    let mistake = Mistake::new(&contract.file, difference.message).hint(format!(
-                        "{} has rows that cannot be read again: undo the change, allow NULL in a new column, or give the new shape a new table name",
-                        contract.name
-                    ));
-                    match column {
-                        Some(column) => mistake.span(column.span.clone()),
-                        None => mistake,
-                    }
-                })
-                .collect();
-            Err(to_error(&mistakes, &world.project.files))
+            let mistakes = mistakes(contract, differences);
+            return Err(to_error(&mistakes, &world.project.files));
         }
     }
+    if let Some(narrower) = Narrower::of(table, contract)? {
+        let found = narrower.look(world, table, contract).await?;
+        if !found.is_empty() {
+            world.remark(told(contract, &found));
+        }
+        own.push((NARROWED_PROPERTY.to_owned(), found));
+    }
+    match table.evolve(contract, &own)? {
+        Evolution::None => Ok(None),
+        Evolution::Additive(change) | Evolution::Breaking { change, .. } => Ok(Some(change)),
+    }
+}
+
+/// Why a table with records cannot follow its contract, at the places in it.
+fn mistakes(contract: &Contract, differences: Vec<Difference>) -> Vec<Mistake> {
+    let mistake = |difference: Difference| {
+        let head = difference.column.split('.').next().unwrap_or_default();
+        let column = contract.columns.iter().find(|column| column.field.name == head);
+        let mistake = Mistake::new(&contract.file, difference.message).hint(format!(
+            "{} has rows that cannot be read again: undo the change, allow NULL in a new column, or give the new shape a new table name",
+            contract.name
+        ));
+        match column {
+            Some(column) => mistake.span(column.span.clone()),
+            None => mistake,
+        }
+    };
+    differences.into_iter().map(mistake).collect()
+}
+
+/// What a run would say of contracts that the tables of a lake cannot follow. Only the tables' logs
+/// are read, and nothing is made. What cannot be read says nothing here.
+pub async fn unfollowable(lake: &Lake, project: &Project) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    for contract in project.sourced() {
+        let Ok(Some(table)) = lake.table(&contract.name).await else { continue };
+        if let Ok(Evolution::Breaking { differences, .. }) = table.evolve(contract, &[]) {
+            found.extend(mistakes(contract, differences));
+        }
+    }
+    found
 }
 
 /// Under another key every person would be two from now on: in `table`, or in the new table `name`

@@ -3,8 +3,11 @@
 //! A file that has to be looked at, since it was replaced, holds up no other: the run ends with it
 //! when all others are read.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
+use super::away::{away, noted};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total};
 use crate::batchlog::{Batch, Range, split};
 use crate::contract::Source;
@@ -39,7 +42,8 @@ pub(super) async fn ingest_folder(
     let folder = Folder::new(source.clone(), place, scratch);
     let folder = folder.masked(job.contract, job.staging.pseudonyms.as_ref());
     let reader = Reader::new(folder.clone(), job.contract, world.settings.record_limit()?);
-    let job = FolderJob { job, folder, reader, following: look.following };
+    let accept_loss = look.accept_loss.contains(&source.to_string());
+    let job = FolderJob { job, folder, reader, following: look.following, accept_loss };
     let mut lost = 0;
     loop {
         let batches = total.batches;
@@ -92,11 +96,13 @@ fn in_words(error: &Error) -> String {
 }
 
 /// One table, one folder.
-struct FolderJob<'a> {
-    job: &'a Job<'a>,
-    folder: Folder,
+pub(super) struct FolderJob<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) folder: Folder,
     reader: Reader,
     following: bool,
+    /// Whether files that are away are known to be lost.
+    pub(super) accept_loss: bool,
 }
 
 impl FolderJob<'_> {
@@ -122,10 +128,12 @@ impl FolderJob<'_> {
                 return Ok(Round::Lost);
             }
         }
+        let away = away(&table, &self.folder.source)?;
         let glance = Glance {
             reader: &self.reader,
             now_ms: world.clock.now_ms(),
             following: self.following,
+            away: &away,
         };
         let mut found = self.folder.look(&mut log, watch, &glance).await?;
         if found.is_empty {
@@ -142,6 +150,8 @@ impl FolderJob<'_> {
                 return Ok(Round::Lost);
             }
         }
+        let said = self.settle_away(&mut table, &found.again).await?;
+        tell(self.job, watch, said.into_iter().collect());
         if let Err(error) = log.fold(table.txn(&source).await?.unwrap_or(-1)).await {
             tracing::warn!(table = %contract.name, %error, "the log of batches was not folded");
         }
@@ -186,18 +196,28 @@ impl FolderJob<'_> {
         let source = self.folder.source.to_string();
         let mut quarantine = job.world.lake.open_or_create(&job.staging.quarantine).await?;
         let txns = vec![(source.clone(), batch.number)];
-        let decided = if job.is_ahead(&quarantine, &txns, table).await? {
+        let away = away(table, &self.folder.source)?;
+        let is_ahead = job.is_ahead(&quarantine, &txns, table).await?;
+        // Also where a run that was cut short had read a file that was away for the next one.
+        let places = batch.ranges.iter().map(|range| self.folder.place(&range.path));
+        let places = places.filter(|place| is_ahead || away.contains(place));
+        let files: BTreeSet<String> = places.map(|place| format!("folder:{place}")).collect();
+        let decided = if is_ahead || !files.is_empty() {
             let name = &contract.name;
-            let file = |range: &Range| format!("folder:{}", self.folder.place(&range.path));
-            let files = batch.ranges.iter().map(file).collect();
             quarantine::decided_in_batch(&quarantine, &job.query, name, &source, &files).await?
         } else {
             quarantine::Decided::default()
         };
         let reader = &self.reader;
         let read = |chunks| async move { reader.read(batch, &chunks).await };
-        let (remarks, staged) = job.staging.stage(table, &quarantine, decided, read).await?;
-        tell(job, watch, remarks);
+        let (done, staged) = job.staging.stage(table, &quarantine, decided, read).await?;
+        tell(job, watch, done.remarks);
+        let now = self.away_after(&away, batch, done.away);
+        let metadata = if now == away {
+            metadata
+        } else {
+            job.evolve(table, &[noted(&self.folder.source, &now)?]).await?
+        };
         tell(job, watch, odd_times(&source, batch));
         let info = [("lake.source", json!(source)), ("lake.batch", json!(batch.number))];
         let info = info.map(|(key, value): (&str, Value)| (key.to_owned(), value));

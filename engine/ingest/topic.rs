@@ -29,6 +29,8 @@ enum Round {
     Again,
     /// No broker answers.
     Silent(Error),
+    /// All is read but what stands behind a record that cannot be read, in some partitions.
+    Broken(Vec<Error>),
 }
 
 /// Reads what is in a topic, until there is no more; `false` if its brokers went silent before.
@@ -57,12 +59,15 @@ pub(super) async fn ingest_topic(
         if total.batches > batches {
             (lost, again) = (0, 0);
         }
-        if !matches!(round, Ok(Round::Finished | Round::Silent(_))) {
+        if !matches!(round, Ok(Round::Finished | Round::Silent(_) | Round::Broken(_))) {
             // Whatever it fetched is of no use, and must not come again after another start.
             feed.close().await;
         }
         match round? {
             Round::Finished => return Ok(true),
+            Round::Broken(errors) => {
+                return feed.hold_broken(world, look.following, errors).map(|()| true);
+            }
             Round::Silent(error) if look.following && feed.brokers != Brokers::Unheard => {
                 if feed.brokers == Brokers::Answering {
                     let time = world.clock.time_of_day();
@@ -111,6 +116,7 @@ struct Standing {
 impl TopicJob<'_> {
     async fn round(&self, feed: &mut Feed, total: &mut Total) -> Result<Round> {
         let (job, world) = (self.job, self.job.world);
+        feed.forget_broken().await;
         let mut table = opened(feed.table.take(), job, job.contract).await?;
         total.version = Some(table.version());
         let mut quarantine = opened(feed.quarantine.take(), job, &job.staging.quarantine).await?;
@@ -129,25 +135,18 @@ impl TopicJob<'_> {
             }
             Err(error) => return Err(error),
         };
-        if feed.hears() == Brokers::Silent {
-            world.remark(format!(
-                "{} {}: a broker answers again",
-                world.clock.time_of_day(),
-                self.source
-            ));
-        }
+        self.tell_heard(feed);
         let property = (property(self.source), standing.start.lineage.property());
         let mut metadata = job.evolve(&table, &[property]).await?;
         let mut next = standing.start.offsets.clone();
         let mut lost = standing.start.lost.as_slice();
         let lineage = &standing.start.lineage;
         let mut seen = self.seen(&table, lineage, next.len()).await?;
+        let mut broken: Vec<(usize, Error)> = Vec::new();
         loop {
             let is_pinned = self.txns(&table, lineage, &next).await?.is_empty();
-            if is_pinned
-                && metadata.is_none()
-                && next.iter().zip(&standing.ends).all(|(next, end)| next >= end)
-            {
+            let is_read = is_read(&next, &standing.ends, &broken);
+            if is_pinned && metadata.is_none() && is_read {
                 break;
             }
             world.stop.check()?;
@@ -166,8 +165,11 @@ impl TopicJob<'_> {
             match reached.outcome {
                 Ending::Ended | Ending::Cut => {}
                 Ending::Gone => return Ok(Round::Again),
-                Ending::Stalled => return Ok(Round::Silent(self.stalled())),
+                Ending::Stalled => {
+                    return Ok(Round::Silent(feed.stalled(self.source, &next, &standing.ends)));
+                }
             }
+            broken = feed.broken(&self.source.name, &next, &standing.ends);
             if self.following && reached.outcome == Ending::Ended {
                 break;
             }
@@ -175,18 +177,25 @@ impl TopicJob<'_> {
         feed.table = Some(table);
         feed.quarantine = Some(quarantine);
         feed.is_read = true;
-        Ok(Round::Finished)
+        if broken.is_empty() {
+            return Ok(Round::Finished);
+        }
+        Ok(Round::Broken(broken.into_iter().map(|(_, error)| self.named(error)).collect()))
+    }
+
+    /// Says that brokers answer which did not.
+    fn tell_heard(&self, feed: &mut Feed) {
+        let world = self.job.world;
+        if feed.hears() == Brokers::Silent {
+            let time = world.clock.time_of_day();
+            world.remark(format!("{time} {}: a broker answers again", self.source));
+        }
     }
 
     /// What the client says of its topic, with the table that reads it.
     fn named(&self, error: Error) -> Error {
         let is_client = error.to_string().starts_with(&self.source.to_string());
         if is_client { error.at(&self.job.contract.name) } else { error }
-    }
-
-    fn stalled(&self) -> Error {
-        Error::retry(format!("{}: the brokers stopped answering", self.source))
-            .hint("what was read is committed; run again when they are back")
     }
 
     /// Where the table stands in the topic; `None` if there is no topic.
@@ -456,6 +465,12 @@ impl TopicJob<'_> {
         }
         info
     }
+}
+
+/// Whether all partitions are at their ends, or cannot be read on.
+fn is_read(next: &[i64], ends: &[i64], broken: &[(usize, Error)]) -> bool {
+    let is_broken = |at: usize| broken.iter().any(|(broken, _)| *broken == at);
+    next.iter().zip(ends).enumerate().all(|(at, (next, end))| next >= end || is_broken(at))
 }
 
 /// Where a batch begins, what the table says of that, and what was lost before it.

@@ -13,7 +13,7 @@ use super::failure::{
     Severity, is_limit, is_passing, is_refusal, is_truncation, severity, start_hint,
 };
 use super::progress::{Batch, Outcome, Progress, Reached};
-use super::raw::{self, Failure, Queue, Topic};
+use super::raw::{self, Arrived, Failure, Queue, Topic};
 use crate::chunk::{Chunk, Origin};
 use crate::error::{Error, Result};
 use crate::offsets::Bounds;
@@ -51,6 +51,8 @@ pub struct Consumer {
     token_due: Option<Instant>,
     /// Where the partitions stand that are assigned: what comes next has this offset or a later one.
     next: Vec<i64>,
+    /// Partitions that this client cannot read on, and why.
+    broken: Vec<Failure>,
 }
 
 impl fmt::Debug for Consumer {
@@ -109,6 +111,7 @@ impl Consumer {
             no_group: false,
             token_due: has_token.then(Instant::now),
             next: Vec::new(),
+            broken: Vec::new(),
         })
     }
 
@@ -241,6 +244,25 @@ impl Consumer {
         &self.next
     }
 
+    /// Partitions that this client cannot read on from where they stand, and why: what comes behind
+    /// it is not taken from them. Another client may, under other settings.
+    pub fn broken(&self, topic: &str) -> Vec<(usize, Error)> {
+        let place = format!("kafka:{topic}");
+        let broken = self.broken.iter().filter_map(|failure| {
+            let partition = usize::try_from(failure.partition?).ok()?;
+            Some((partition, self.unreadable(&place, failure)))
+        });
+        broken.collect()
+    }
+
+    /// The limit of an answer, if it is below ours: one that is larger breaks the connection, which
+    /// looks as if nobody answered.
+    pub fn small_limit(&self) -> Option<String> {
+        let limit: u64 = self.unpacked_max.parse().ok()?;
+        let is_small = UNPACKED_MAX.parse().is_ok_and(|ours: u64| limit < ours);
+        is_small.then(|| format!("{UNPACKED_PROPERTY}={limit}"))
+    }
+
     /// Begins to fetch a topic's partitions, each at its offset. Once for a client: what it fetched
     /// before could come after, so another place is another client's.
     ///
@@ -258,7 +280,8 @@ impl Consumer {
     /// `origin`. Ends early if nobody takes them, or `stop` says so.
     ///
     /// # Errors
-    /// The client found a record that it cannot read, or that brokers lost what was read.
+    /// Brokers lost what was read, or do not let us in any more. What one partition alone cannot be
+    /// read for is in [`Consumer::broken`].
     pub fn read(
         &mut self,
         origin: Origin,
@@ -269,7 +292,8 @@ impl Consumer {
         self.refresh_token()?;
         let place = origin.source.to_string();
         let topic = origin.topic.clone().unwrap_or_default();
-        let mut progress = Progress::new(batch, &self.next, origin);
+        let broken = std::mem::take(&mut self.broken);
+        let mut progress = Progress::new(batch, &self.next, broken, origin);
         let (mut heard, mut passed, mut is_asked) = (Instant::now(), None, false);
         let outcome = loop {
             if progress.n_open == 0 {
@@ -278,8 +302,10 @@ impl Consumer {
             if progress.bytes >= batch.bytes || stop() {
                 break Outcome::Cut;
             }
-            let mut is_taken = true;
-            let n = self.queue.drain(DRAIN_WAIT, |arrived| {
+            let (mut is_taken, mut is_heard) = (true, false);
+            self.queue.drain(DRAIN_WAIT, |arrived| {
+                // A client that complains again and again has nothing to say of the topic.
+                is_heard |= !matches!(arrived, Arrived::Failed(_));
                 progress.take(arrived);
                 is_taken = is_taken && (!progress.is_full() || progress.send(&mut send));
             });
@@ -287,10 +313,12 @@ impl Consumer {
                 match severity(&failure) {
                     Severity::Passing => self.heed(&failure),
                     Severity::Gone => break Outcome::Gone,
-                    Severity::Fatal => return Err(self.unreadable(&place, &failure)),
+                    Severity::Broken | Severity::Fatal => {
+                        return Err(self.unreadable(&place, &failure));
+                    }
                 }
             }
-            if n > 0 {
+            if is_heard {
                 (heard, passed, is_asked) = (Instant::now(), None, false);
             } else if passed.is_none() {
                 passed = Some(self.base.position().ok());
@@ -311,7 +339,8 @@ impl Consumer {
         };
         progress.send(&mut send);
         self.next.clone_from(&progress.next);
-        let Progress { next, bytes, n_odd_times, .. } = progress;
+        let Progress { next, bytes, n_odd_times, broken, .. } = progress;
+        self.broken = broken;
         Ok(Reached { next, bytes, n_odd_times, outcome })
     }
 

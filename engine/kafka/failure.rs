@@ -21,6 +21,8 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
 pub(super) enum Severity {
     Passing,
     Gone,
+    /// This partition cannot be read on, and all others can.
+    Broken,
     Fatal,
 }
 
@@ -31,7 +33,8 @@ pub(super) fn severity(failure: &Failure) -> Severity {
         code if is_passing(code) => Severity::Passing,
         _ if is_truncation(failure) => Severity::Fatal,
         RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Severity::Gone,
-        _ => Severity::Fatal,
+        code if is_refusal(code) => Severity::Fatal,
+        _ => Severity::Broken,
     }
 }
 
@@ -107,6 +110,8 @@ mod tests {
         assert!(is_limit(&unpacking(4)));
         assert!(!is_limit(&unpacking(1)));
         assert!(!is_limit(&failure(RDKafkaErrorCode::BadMessage, "CRC32 check failed")));
-        assert_eq!(severity(&unpacking(4)), Severity::Fatal);
+        assert_eq!(severity(&unpacking(4)), Severity::Broken);
+        let refused = failure(RDKafkaErrorCode::TopicAuthorizationFailed, "");
+        assert_eq!(severity(&refused), Severity::Fatal);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range as Span;
 
-use super::failure::severity;
+use super::failure::{Severity, severity};
 use super::headers;
 use super::raw::{Arrived, Failure, Message};
 use crate::chunk::{Chunk, Origin, Record};
@@ -77,24 +77,45 @@ pub(super) struct Progress<'a> {
     pub(super) n_odd_times: u64,
     buffer: Vec<u8>,
     records: Vec<Record>,
-    /// The worst so far.
+    /// The worst so far of what is not about one partition.
     pub(super) failure: Option<Failure>,
+    /// Partitions that cannot be read on, each where it stands: what the client hands on behind that
+    /// is not taken, or a later batch would pass over what could not be read.
+    pub(super) broken: Vec<Failure>,
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(batch: &'a Batch, next: &[i64], origin: Origin) -> Self {
-        let n_open = next.iter().zip(&batch.ranges).filter(|(next, range)| **next < range.end);
-        Self {
+    pub(super) fn new(
+        batch: &'a Batch,
+        next: &[i64],
+        broken: Vec<Failure>,
+        origin: Origin,
+    ) -> Self {
+        let mut progress = Self {
             batch,
             origin,
-            n_open: n_open.count(),
+            n_open: 0,
             next: next.to_vec(),
             bytes: 0,
             n_odd_times: 0,
             buffer: Vec::new(),
             records: Vec::new(),
             failure: None,
-        }
+            broken,
+        };
+        progress.n_open = progress.all_open().count();
+        progress
+    }
+
+    /// The partitions that are not at their end, and can be read.
+    fn all_open(&self) -> impl Iterator<Item = i32> {
+        let ranges = (0..).zip(self.next.iter().zip(&self.batch.ranges));
+        let open = ranges.filter(|(_, (next, range))| **next < range.end);
+        open.map(|(partition, _)| partition).filter(|partition| !self.is_broken(*partition))
+    }
+
+    fn is_broken(&self, partition: i32) -> bool {
+        self.broken.iter().any(|failure| failure.partition == Some(partition))
     }
 
     pub(super) fn take(&mut self, arrived: Arrived<'_>) {
@@ -106,6 +127,12 @@ impl<'a> Progress<'a> {
             }
             Arrived::End { partition, offset } => {
                 self.move_to(partition, offset, offset);
+            }
+            Arrived::Failed(failure) if severity(&failure) == Severity::Broken => {
+                if !failure.partition.is_some_and(|partition| self.is_broken(partition)) {
+                    self.broken.push(failure);
+                    self.n_open = self.all_open().count();
+                }
             }
             Arrived::Failed(failure) => {
                 if self.failure.as_ref().is_none_or(|worst| severity(worst) < severity(&failure)) {
@@ -123,7 +150,7 @@ impl<'a> Progress<'a> {
         };
         let end = self.batch.ranges.get(at).map_or(i64::MAX, |range| range.end);
         let before = self.next[at];
-        if offset < before {
+        if offset < before || self.is_broken(partition) {
             return false;
         }
         let is_ours = self.batch.beyond || offset < end;
@@ -174,8 +201,7 @@ impl<'a> Progress<'a> {
 
     /// A partition that is not at its end.
     pub(super) fn open(&self) -> i32 {
-        let mut ranges = (0..).zip(self.next.iter().zip(&self.batch.ranges));
-        ranges.find(|(_, (next, range))| **next < range.end).map_or(0, |(partition, _)| partition)
+        self.all_open().next().unwrap_or(0)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -213,7 +239,7 @@ mod tests {
     #[test]
     fn a_record_above_the_limit_keeps_its_place_and_its_key_and_is_not_copied() {
         let batch = batch(u64::MAX);
-        let mut progress = Progress::new(&batch, &[0], Origin::topic("t", 0));
+        let mut progress = Progress::new(&batch, &[0], Vec::new(), Origin::topic("t", 0));
         let (small, large) = (vec![b'x'; 97], vec![b'x'; 98]);
         progress.take(message(0, Some(b"k-0"), Some(&small)));
         progress.take(message(1, Some(b"k-1"), Some(&large)));
@@ -242,9 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_behind_a_batch_that_cannot_be_read_waits_and_other_partitions_go_on() {
+        let range = Range { start: 0, end: 3 };
+        let batch =
+            Batch { ranges: vec![range, range], beyond: false, bytes: 1 << 20, record_limit: 100 };
+        let origin = Origin::topic("t", 0);
+        let mut progress = Progress::new(&batch, &[0, 0], Vec::new(), origin.clone());
+        let code = rdkafka::error::RDKafkaErrorCode::BadCompression;
+        let reason = "Decompression (codec 0x4) of message at 1 of 99 bytes failed".to_owned();
+        let failure = Failure { partition: Some(0), offset: 1, code, reason };
+        progress.take(message(0, None, Some(b"a")));
+        progress.take(Arrived::Failed(failure));
+        progress.take(message(2, None, Some(b"c")));
+        progress.take(Arrived::End { partition: 0, offset: 3 });
+        assert_eq!((progress.next.as_slice(), progress.n_open), ([1, 0].as_slice(), 1));
+        assert_eq!(progress.open(), 1);
+        progress.take(Arrived::End { partition: 1, offset: 3 });
+        assert_eq!((progress.next.as_slice(), progress.n_open), ([1, 3].as_slice(), 0));
+        assert_eq!((progress.records.len(), progress.failure.is_none()), (1, true));
+        // The next batch of the same client begins with what it knows.
+        let (next, broken) = (progress.next, progress.broken);
+        assert_eq!(Progress::new(&batch, &next, broken, origin).n_open, 0);
+    }
+
+    #[test]
     fn a_time_outside_of_the_years_is_none_and_counted() {
         let batch = batch(u64::MAX);
-        let mut progress = Progress::new(&batch, &[0], Origin::topic("t", 0));
+        let mut progress = Progress::new(&batch, &[0], Vec::new(), Origin::topic("t", 0));
         for (offset, time_ms) in (0..).zip([Some(253_402_300_800_000), None, Some(1_000)]) {
             let (key, value, headers) = (None, Some(&b"{}"[..]), Headers::none());
             let partition = 0;
@@ -258,7 +308,7 @@ mod tests {
     #[test]
     fn records_without_a_value_fill_a_batch_too() {
         let batch = batch(640);
-        let mut progress = Progress::new(&batch, &[0], Origin::topic("t", 0));
+        let mut progress = Progress::new(&batch, &[0], Vec::new(), Origin::topic("t", 0));
         for offset in 0..9 {
             progress.take(message(offset, Some(b"key"), None));
         }

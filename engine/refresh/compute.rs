@@ -41,7 +41,12 @@ pub(super) async fn compute(
     let query = query_on(world, model, inputs, pins, limits).await?;
     let failed = |cause| translate(&format!("{} failed", model.file), cause);
     let schema = contract.schema();
-    let frame = query.plan_into(&model.text, Some(&schema)).await.map_err(failed)?;
+    let frame = match query.plan_into(&model.text, Some(&schema)).await {
+        Ok(frame) => frame,
+        Err(cause) => {
+            return Err(pins.lacking(world, model, inputs).unwrap_or_else(|| failed(cause)));
+        }
+    };
     contract.accepts(frame.schema().as_arrow()).map_err(|difference| {
         Error::usage(format!(
             "{} does not fit its contract {}: {difference}",

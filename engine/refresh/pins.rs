@@ -63,6 +63,28 @@ impl Pins {
             .hint(format!("`lake run {}` {how}, `lake run all` does both", input.layer)))
     }
 
+    /// Why a model cannot be planned: an input has yet to get a column that its contract has gained.
+    pub(super) fn lacking(
+        &self,
+        world: &World,
+        model: &Model,
+        inputs: &[TableName],
+    ) -> Option<Error> {
+        inputs.iter().find_map(|input| {
+            let (have, contract) = (self.get(input)?, world.project.contracts.get(input)?);
+            let (have, wanted) = (have.schema().ok()?, contract.schema());
+            let mut lacking =
+                wanted.fields().iter().filter(|field| have.index_of(field.name()).is_err());
+            let column = lacking.next()?.name();
+            let error = Error::data(format!(
+                "{}: its input {input} has no column `{column}` yet, which {} has",
+                model.name, contract.file
+            ));
+            let layer = &input.layer;
+            Some(error.hint(format!("`lake run {layer}` adds it, `lake run all` does both")))
+        })
+    }
+
     /// Pins inputs anew of which `table` holds a later version than this run sees: another run
     /// came from behind and passed, and its rows must not be replaced by older ones.
     pub(super) async fn catch_up(
@@ -132,7 +154,9 @@ pub(super) async fn query_on(
         if used {
             let registered = query.register_view(name, &view.text).await;
             registered.map_err(|cause| {
-                translate(&format!("{}: cannot plan the view", view.file), cause)
+                pins.lacking(world, model, inputs).unwrap_or_else(|| {
+                    translate(&format!("{}: cannot plan the view", view.file), cause)
+                })
             })?;
         }
     }

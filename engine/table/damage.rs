@@ -14,8 +14,8 @@ use super::{StoreOptions, Table, open_store};
 use crate::contract::TableName;
 use crate::error::{Error, Result};
 
-const LOG: &str = "_delta_log/";
-const LAST_CHECKPOINT: &str = "_last_checkpoint";
+pub(super) const LOG: &str = "_delta_log/";
+pub(super) const LAST_CHECKPOINT: &str = "_last_checkpoint";
 /// So many commits are read to find one that is damaged: as many as may follow a checkpoint.
 const READ_MAX: usize = 1000;
 /// What a Parquet file begins and ends with.
@@ -88,7 +88,7 @@ fn is_commit(path: &str) -> bool {
     path.strip_prefix(LOG).and_then(commit_version).is_some()
 }
 
-fn commit_version(file: &str) -> Option<u64> {
+pub(super) fn commit_version(file: &str) -> Option<u64> {
     let digits = file.strip_suffix(".json")?;
     (digits.len() == 20).then(|| digits.parse().ok()).flatten()
 }
@@ -179,7 +179,7 @@ async fn last_checkpoint(
     Some((LAST_CHECKPOINT.to_owned(), what, way_out))
 }
 
-fn checkpoint_version(file: &str) -> Option<u64> {
+pub(super) fn checkpoint_version(file: &str) -> Option<u64> {
     let (digits, rest) = file.split_at_checked(20)?;
     rest.starts_with(".checkpoint.").then(|| digits.parse().ok()).flatten()
 }

@@ -8,7 +8,7 @@ use deltalake::kernel::{Action, MetadataExt, StructField, StructType, new_metada
 
 use serde_json::json;
 
-use super::{Change, KEY_PROPERTY, TOPIC_PROPERTY, Table};
+use super::{AWAY_PROPERTY, Change, KEY_PROPERTY, NARROWED_PROPERTY, TOPIC_PROPERTY, Table};
 use crate::contract::{Contract, Personal};
 use crate::error::{Error, Result};
 
@@ -83,7 +83,7 @@ impl Table {
             .and_then(|metadata| metadata.with_description(contract.about.clone()));
         let metadata = described.map_err(|cause| self.failed("describe", cause.into()))?;
         let change: Change = protocol.into_iter().chain([Action::Metadata(metadata)]).collect();
-        let is_empty = state.log_data().num_files() == 0 && self.tip.n_files == 0;
+        let is_empty = self.n_files()? == 0;
         Ok(if differences.is_empty() || is_empty {
             Evolution::Additive(change)
         } else {
@@ -142,7 +142,8 @@ fn evolved(
     let stays = |key: &str| {
         if key.starts_with("lake.") {
             // What earlier commits noted of their sources and of the key.
-            key.starts_with(TOPIC_PROPERTY) || key == KEY_PROPERTY
+            [TOPIC_PROPERTY, AWAY_PROPERTY].iter().any(|prefix| key.starts_with(prefix))
+                || [KEY_PROPERTY, NARROWED_PROPERTY].contains(&key)
         } else {
             !was_ours.contains(&key)
         }
@@ -154,6 +155,9 @@ fn evolved(
         .collect();
     wanted.extend(own_properties(contract));
     wanted.extend(own.iter().cloned());
+    // What of our own is empty goes.
+    let is_none = |key: &String| own.iter().any(|(name, value)| name == key && value.is_empty());
+    wanted.retain(|key, _| !is_none(key));
     with_defaults(wanted)
 }
 

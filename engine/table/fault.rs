@@ -310,6 +310,15 @@ fn is_misconfigured(cause: &(dyn StdError + 'static)) -> bool {
         || says("InvalidAccessKeyId")
 }
 
+/// The error of a remote store that stays until somebody changes a setting or makes a bucket.
+pub(crate) fn misconfigured(
+    what: &str,
+    cause: &(impl StdError + Send + Sync + 'static),
+) -> Option<Error> {
+    let error = || Error::usage(what).caused_by(cause.to_string());
+    is_misconfigured(cause).then(|| with_store_hint(error(), cause))
+}
+
 /// Adds what a person can do about what a remote store says.
 fn with_store_hint(error: Error, cause: &(dyn StdError + 'static)) -> Error {
     use object_store::Error::{PermissionDenied, Unauthenticated};

@@ -46,7 +46,7 @@ fn shown(range: &RangeInclusive<u64>) -> String {
 }
 
 /// The versions that the files of a log can give.
-fn available<'a>(files: impl Iterator<Item = &'a str>) -> Vec<RangeInclusive<u64>> {
+pub(super) fn available<'a>(files: impl Iterator<Item = &'a str>) -> Vec<RangeInclusive<u64>> {
     let mut commits = BTreeSet::new();
     // Of each checkpoint its parts, and how many there must be.
     let mut checkpoints: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
