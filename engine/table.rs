@@ -32,6 +32,7 @@ mod evolution;
 mod fault;
 mod folders;
 mod history;
+mod nans;
 mod provider;
 mod read;
 mod rules;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StructArray};
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{Float64Type, Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
@@ -168,7 +168,7 @@ fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordB
         .columns()
         .iter()
         .zip(schema.fields())
-        .map(|(column, field)| cast(column, field.data_type()).map(without_nan));
+        .map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<Result<Vec<_>, _>>();
     let nullable: Vec<_> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
@@ -177,26 +177,6 @@ fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordB
         .map_err(|cause| {
             Error::data(format!("{file}: rows do not fit the contract")).caused_by(cause)
         })
-}
-
-/// NaN becomes NULL, also in a struct: delta-rs reads a file with NaN back as if it had none.
-fn without_nan(column: ArrayRef) -> ArrayRef {
-    if let Some(whole) = column.as_struct_opt() {
-        let fields = whole.columns().iter().cloned().map(without_nan).collect();
-        let (names, nulls) = (whole.fields().clone(), whole.nulls().cloned());
-        return match StructArray::try_new(names, fields, nulls) {
-            Ok(whole) => Arc::new(whole),
-            // Fields of a struct may be NULL, so this cannot be.
-            Err(_) => column,
-        };
-    }
-    match column.as_primitive_opt::<Float64Type>() {
-        Some(numbers) if numbers.iter().flatten().any(f64::is_nan) => {
-            let numbers: Float64Array = numbers.iter().map(|n| n.filter(|n| !n.is_nan())).collect();
-            Arc::new(numbers)
-        }
-        _ => column,
-    }
 }
 
 /// Every date and time has a year that other readers know.
