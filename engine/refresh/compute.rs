@@ -14,7 +14,7 @@ use crate::contract::{Contract, TableName, quoted, quoted_list};
 use crate::error::{Error, Result};
 use crate::mistake::to_error;
 use crate::model::Model;
-use crate::query::{ContentHash, Limits, Query, translate};
+use crate::query::{ContentHash, Limits, Query, RowKey, translate};
 use crate::rowcheck::{RowChecks, Violations, strict};
 use crate::table::{Files, Table, Writer, beyond_years, nameless};
 use crate::world::{Event, World};
@@ -53,6 +53,7 @@ pub(super) async fn compute(
     let text = world.project.files.get(&contract.file).map_or("", String::as_str);
     let checks = RowChecks::plan(&checks, text, &query)
         .map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
+    let planned = frame.clone();
     let streams = query.streams(frame).await.map_err(failed)?;
     let mut workers = JoinSet::new();
     for stream in streams {
@@ -67,6 +68,9 @@ pub(super) async fn compute(
         workers.spawn(worker.work());
     }
     let (staged, mut result) = join(workers).await;
+    if let Err(error) = result {
+        result = Err(Query::with_place(planned, &row_keys(world, contract, inputs), error).await);
+    }
     if result.is_ok() {
         result = checks.within_tolerance(&staged.violations);
     }
@@ -80,6 +84,32 @@ pub(super) async fn compute(
             Err(error)
         }
     }
+}
+
+/// The columns by which an error may name a row of the inputs: those of the model's key that an input
+/// has, its own key, or where its records stood; no personal ones, under any table.
+fn row_keys(world: &World, contract: &Contract, inputs: &[TableName]) -> Vec<RowKey> {
+    const OF_BRONZE: [&str; 3] = ["_source_file", "_partition", "_offset"];
+    let contracts = &world.project.contracts;
+    let personal: Vec<&str> = contracts
+        .values()
+        .flat_map(|contract| &contract.personal)
+        .filter_map(|personal| personal.path.rsplit('.').next())
+        .collect();
+    let keys = inputs.iter().filter_map(|table| contracts.get(table)).map(|input| {
+        let schema = input.schema();
+        let mut columns = contract.primary_key.clone();
+        columns.retain(|column| schema.field_with_name(column).is_ok());
+        if columns.is_empty() {
+            columns.clone_from(&input.primary_key);
+        }
+        if columns.is_empty() && !input.sources.is_empty() {
+            columns = OF_BRONZE.map(str::to_owned).to_vec();
+        }
+        columns.retain(|column| !personal.contains(&column.as_str()));
+        RowKey { table: input.name.clone(), columns }
+    });
+    keys.collect()
 }
 
 /// What all workers wrote, and the first error among them.
