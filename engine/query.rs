@@ -35,13 +35,18 @@ mod clauses;
 mod clocks;
 mod constants;
 mod distinct_sum;
+mod double_sum;
 mod drawn;
 mod exact;
+mod exact_moments;
+mod exact_sum;
 mod explain;
+mod failing_row;
 mod failure;
 mod first_known;
 mod fitted;
 mod fixed_sum;
+mod growth;
 mod guard;
 mod hash;
 mod intervals;
@@ -52,7 +57,10 @@ mod like;
 mod list_sum;
 mod local;
 mod micros;
+mod moments;
 mod moving;
+mod near;
+mod nearest;
 mod nodes;
 mod nulls;
 mod numbers;
@@ -82,6 +90,7 @@ mod using;
 mod written;
 mod zones;
 pub use explain::explain;
+pub use failing_row::RowKey;
 pub use failure::translate;
 pub use guard::may_fail_on;
 pub use hash::ContentHash;
@@ -171,12 +180,14 @@ impl Query {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(reporting::reporting_date(limits.reporting_tz));
-        for (name, function) in series::tables(&context) {
+        let room = bounded::Room::of(limits.memory);
+        for (name, function) in series::tables(&context, room) {
             context.register_udtf(name, function);
         }
-        let functions = times::functions().into_iter().chain(bounded::functions(&context));
-        let functions =
-            functions.chain(series::lists(&context)).chain([bins::date_bin(), aliases::mark()]);
+        let functions = times::functions().into_iter().chain(bounded::functions(&context, room));
+        let functions = functions
+            .chain(series::lists(&context, room))
+            .chain([bins::date_bin(), aliases::mark()]);
         let functions = functions.chain(list_sum::function(&context));
         functions
             .collect::<Vec<_>>()
@@ -272,6 +283,11 @@ impl Query {
         let task = frame.task_ctx();
         let plan = frame.create_physical_plan().await?;
         execute_stream_partitioned(plan, Arc::new(task))
+    }
+
+    /// The error of a planned query with the keys of a row that it is about, where these can be told.
+    pub async fn with_place(frame: DataFrame, keys: &[RowKey], error: Error) -> Error {
+        failing_row::with_place(frame, keys, error).await
     }
 
     /// Whether a planned query could be run: some of what can be planned cannot.

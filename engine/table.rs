@@ -33,6 +33,7 @@ mod fault;
 mod folders;
 mod hint;
 mod history;
+mod nans;
 mod provider;
 mod read;
 mod rules;

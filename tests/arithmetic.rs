@@ -82,9 +82,44 @@ fn a_product_that_does_not_fit_ends_the_model_with_the_expression() {
     let failed = lake.run(&["run", "all"]);
     failed.says(
         1,
-        &["sql/gold/totals.sql", "bronze.orders.total * 1000` leaves the range of BIGINT"],
+        &[
+            "sql/gold/totals.sql",
+            "bronze.orders.total * 1000` leaves the range of BIGINT where _source_file = ",
+            "b.ndjson, _offset = 0",
+        ],
     );
     assert!(!failed.stderr.contains("10000000000000000"), "{}", failed.stderr);
+}
+
+#[test]
+fn an_error_of_a_row_names_its_key_but_no_personal_one_and_none_behind_a_condition() {
+    let by_order = |properties: &str, total: &str| {
+        let bronze = ORDERS.replace("'folder:orders'", &format!("'folder:orders'{properties}"));
+        let lake = Lake::with(&[
+            ("lake/bronze/orders.sql", bronze.as_str()),
+            (
+                "lake/silver/orders.sql",
+                "-- One row per order.\nCREATE TABLE silver.orders (\n    order_id STRING NOT NULL, total BIGINT, PRIMARY KEY (order_id)\n);\n",
+            ),
+            (
+                "sql/silver/orders.sql",
+                &format!("SELECT order_id, {total} AS total FROM bronze.orders"),
+            ),
+        ]);
+        land(&lake, "a", &[("DE", 7), ("FR", 10_000_000_000_000_000), ("IT", 0)]);
+        lake.run(&["run", "all"])
+    };
+    by_order("", "total * 1000")
+        .says(1, &["* 1000` leaves the range of BIGINT where order_id = a-1\n"]);
+    by_order("", "CAST(total AS INT)").says(1, &["out of its range where order_id = a-1\n"]);
+    by_order("", "10 / total").says(1, &["divides by zero where order_id = a-2\n"]);
+    let personal = by_order(", 'lake.personal' = 'order_id'", "total * 1000");
+    personal.says(1, &["* 1000` leaves the range of BIGINT\n"]);
+    let guarded = by_order("", "CASE WHEN country = 'FR' THEN total * 1000 ELSE 10 / total END");
+    guarded.says(1, &["sql/silver/orders.sql failed: "]);
+    assert!(!guarded.stderr.contains("order_id ="), "{}", guarded.stderr);
+    // The control: rows that fit.
+    assert!(by_order("", "total / 1000").stderr.find("error").is_none());
 }
 
 #[test]

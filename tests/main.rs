@@ -24,6 +24,7 @@ mod commands;
 mod contracts;
 mod crash;
 mod csv_files;
+mod doubles;
 mod due;
 mod evolution;
 mod exit_codes;

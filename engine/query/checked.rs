@@ -18,7 +18,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -26,10 +26,11 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
+use super::nearest::{NEAREST, nearest};
 use super::nodes::{input_schema, rewritten};
 use super::quotient::divided;
 use super::written::{sql_name, written};
-use super::{checked_sum, first_known, guard, respelled};
+use super::{checked_sum, exact_sum, first_known, guard, respelled};
 use crate::error::Error;
 
 /// Replaces, after the coercion of types, whatever may leave the range of its type.
@@ -52,6 +53,7 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         .map_data(LogicalPlan::recompute_schema)?
         .transform_data(first_known::flat)?
         .transform_data(guard::guarded)?
+        .transform_data(exact_sum::exactly)?
         .transform_data(checked_sum::widened)
 }
 
@@ -65,7 +67,7 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let data_type = expr.get_type(schema)?;
         let (name, written) = (expr.schema_name().to_string(), written(&expr));
         // A cast has the name of what it casts, which may stand beside it, as in the key of a join.
-        let casts = matches!(op, Op::Cast | Op::TryCast);
+        let casts = matches!(op, Op::Cast | Op::TryCast | Op::ToDouble);
         let name = if casts { format!("{}({name})", op.name()) } else { name };
         let operands = match expr {
             Expr::BinaryExpr(BinaryExpr { left, right, .. }) => vec![*left, *right],
@@ -126,6 +128,11 @@ fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
             (integers || divides || has_all_digits(&data_type)).then_some(op)
         }
         Expr::Negative(value) => value.get_type(schema)?.is_signed_integer().then_some(Op::Negate),
+        Expr::Cast(cast)
+            if cast.field.data_type().is_floating() && cast.expr.get_type(schema)?.is_decimal() =>
+        {
+            Some(Op::ToDouble)
+        }
         Expr::Cast(cast) if !matches!(*cast.expr, Expr::Literal(..)) => {
             let from = cast.expr.get_type(schema)?;
             let to = cast.field.data_type();
@@ -193,6 +200,7 @@ enum Op {
     ShiftRight,
     Cast,
     TryCast,
+    ToDouble,
 }
 
 impl Op {
@@ -209,6 +217,8 @@ impl Op {
             Self::Cast => "checked_cast",
             // It never fails.
             Self::TryCast => "tried_cast",
+            // It never fails, and need not be guarded as what is checked.
+            Self::ToDouble => NEAREST,
         }
     }
 }
@@ -224,6 +234,12 @@ struct Checked {
     written: String,
     data_type: DataType,
     signature: Signature,
+}
+
+/// The text that the error of a call shows, if the call is one of these.
+pub(super) fn written_of(call: &ScalarFunction) -> Option<&str> {
+    let checked = call.func.inner().downcast_ref::<Checked>()?;
+    (checked.op != Op::ToDouble).then_some(checked.written.as_str())
 }
 
 /// What the names of the functions begin with that fail where a value does not fit.
@@ -266,6 +282,7 @@ impl ScalarUDFImpl for Checked {
             Op::Negate => return self.negated(&args.args[0]),
             Op::ShiftLeft | Op::ShiftRight => return self.shifted(&args.args),
             Op::TryCast => return respelled::cast_or_null(&args.args[0], &self.data_type),
+            Op::ToDouble => return nearest(&args.args[0], &self.data_type),
             Op::Cast => {
                 let cast = respelled::cast_strictly(&args.args[0], &self.data_type);
                 return cast.map_err(|_| no_cast(&self.written, &self.data_type));

@@ -332,16 +332,21 @@ impl Narrow {
         let Ok(lenient) = narrow(value, &self.data_type, true) else { return String::new() };
         let row = (0..value.len()).find(|row| value.is_valid(*row) && lenient.is_null(*row));
         let Some(row) = row.filter(|_| !self.keys.is_empty()) else { return String::new() };
-        let keys = self.keys.iter().zip(&arrays[1..]).map(|(name, values)| {
-            if values.is_null(row) {
-                return format!("{name} is NULL");
-            }
-            let text = array_value_to_string(values, row).unwrap_or_else(|_| "…".to_owned());
-            let text: String = text.chars().take(KEY_CHARS_MAX).collect();
-            format!("{name} = {}", text.escape_debug())
-        });
-        format!(" where {}", keys.collect::<Vec<_>>().join(", "))
+        shown_keys(&self.keys, &arrays[1..], row)
     }
+}
+
+/// ` where key = value, …` of a row.
+pub(super) fn shown_keys(names: &[String], columns: &[ArrayRef], row: usize) -> String {
+    let keys = names.iter().zip(columns).map(|(name, values)| {
+        if values.is_null(row) {
+            return format!("{name} is NULL");
+        }
+        let text = array_value_to_string(values, row).unwrap_or_else(|_| "…".to_owned());
+        let text: String = text.chars().take(KEY_CHARS_MAX).collect();
+        format!("{name} = {}", text.escape_debug())
+    });
+    format!(" where {}", keys.take(KEYS_MAX).collect::<Vec<_>>().join(", "))
 }
 
 /// Sums by their numbers of values.

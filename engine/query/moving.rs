@@ -1,26 +1,26 @@
 //! Aggregates over windows that move: what has left a window leaves no trace.
 //!
 //! `DataFusion` subtracts from a sum of doubles what leaves the window, and keeps the rounding of all
-//! that it held; one NaN or infinity stays for good. Its variances become negative by that. Here sums
-//! and averages of doubles are added up without rounding (`fixed_sum`), and an aggregate that cannot
-//! give back values exactly is computed anew for each window. Integers and decimals are exact as they are.
+//! that it held; one NaN or infinity stays for good. Its variances become negative by that. Here an
+//! aggregate that cannot give back values exactly is computed anew for each window. Sums and averages
+//! can: those of doubles are `exact_sum`'s, integers and decimals are exact as they are.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::compute::concat;
-use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type, Schema};
-use datafusion::common::{DFSchema, Result, ScalarValue, not_impl_err};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::common::{Result, ScalarValue, not_impl_err};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ExprSchemable, Signature, Volatility,
-    WindowFrameBound, WindowFunctionDefinition,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, WindowFrameBound,
+    WindowFunctionDefinition,
 };
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::fixed_sum::FixedSum;
+use super::exact_sum;
 use super::shapes::{refusal, span_of};
 
 /// Aggregates that give back exactly what they took, or keep all values of their window.
@@ -42,27 +42,16 @@ const EXACT: [&str; 14] = [
 ];
 
 /// The same function over its window, computed without a trace of what has left it.
-pub(super) fn without_trace(mut call: WindowFunction, schema: &DFSchema) -> Result<WindowFunction> {
+pub(super) fn without_trace(mut call: WindowFunction) -> Result<WindowFunction> {
     refuse_negative(&call)?;
     let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else { return Ok(call) };
     if call.params.window_frame.start_bound.is_unbounded() {
         return Ok(call);
     }
-    let adds = matches!(function.name(), "sum" | "avg");
-    let is_double = match call.params.args.as_slice() {
-        [arg] if adds => arg.get_type(schema)? == DataType::Float64,
-        _ => false,
-    };
-    let function = if is_double && !call.params.distinct {
-        AggregateUDF::from(Exactly {
-            mean: function.name() == "avg",
-            signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
-        })
-    } else if is_double || !EXACT.contains(&function.name()) {
-        AggregateUDF::from(Anew { inner: Arc::clone(function) })
-    } else {
+    if EXACT.contains(&function.name()) || function.name().starts_with(exact_sum::PREFIX) {
         return Ok(call);
-    };
+    }
+    let function = AggregateUDF::from(Anew { inner: Arc::clone(function) });
     call.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(function));
     Ok(call)
 }
@@ -97,79 +86,6 @@ fn is_negative(distance: &ScalarValue) -> bool {
         distance if distance.is_null() => false,
         distance => ScalarValue::new_zero(&distance.data_type())
             .is_ok_and(|zero| distance.partial_cmp(&zero) == Some(std::cmp::Ordering::Less)),
-    }
-}
-
-/// A sum or an average of doubles.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Exactly {
-    mean: bool,
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Exactly {
-    fn name(&self) -> &'static str {
-        if self.mean { "avg" } else { "sum" }
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Moving { mean: self.mean, sum: FixedSum::default(), n: 0 }))
-    }
-}
-
-/// The doubles of a window.
-#[derive(Debug)]
-struct Moving {
-    mean: bool,
-    sum: FixedSum,
-    n: u64,
-}
-
-impl Accumulator for Moving {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values[0].as_primitive::<Float64Type>().iter().flatten() {
-            self.sum.add(value);
-            self.n += 1;
-        }
-        Ok(())
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values[0].as_primitive::<Float64Type>().iter().flatten() {
-            self.sum.remove(value);
-            self.n -= 1;
-        }
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 rows")]
-        let n = if self.mean { self.n as f64 } else { 1.0 };
-        Ok(ScalarValue::Float64((self.n > 0).then(|| self.sum.value() / n)))
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + size_of::<[i64; 68]>()
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        not_impl_err!("a window is never put together from parts")
-    }
-
-    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
-        not_impl_err!("a window is never put together from parts")
     }
 }
 

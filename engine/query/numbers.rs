@@ -3,8 +3,8 @@
 //! Promise: none is rounded in silence. Numbers with a point are decimals: they are added, multiplied
 //! and compared exactly among themselves and with integers, and are doubles where they meet a double,
 //! a quotient or an average. An integer that meets a double keeps its value, or ends the query. Two
-//! decimals are compared with all their digits. `DataFusion` would compare doubles with 15 decimal
-//! places, integers as doubles, and would cut off quotients.
+//! decimals are compared with all their digits, a decimal and a double as doubles. `DataFusion` would
+//! compare doubles with 15 decimal places, integers as doubles, and would cut off quotients.
 
 use std::sync::Arc;
 
@@ -325,6 +325,8 @@ fn with_doubles(all: Vec<Expr>, meet: Meet, scope: &Scope<'_>) -> Result<Vec<Exp
     let double = |(expr, kind): (Expr, Kind)| {
         Ok::<_, DataFusionError>(match kind {
             Kind::Literal => to_double(expr),
+            // As in other engines: 0.10 is 0.1, though the double is not quite a tenth.
+            Kind::Decimal if meet == Meet::Comparison => to_double(expr),
             Kind::Whole if !only_steady && is_wide(&expr.get_type(scope.schema)?) => exact(expr),
             _ => expr,
         })

@@ -23,6 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::intervals::{self, INTERVAL};
+use super::nearest::NEAREST;
 use super::nodes::{input_schema, rewritten};
 use super::{moving, nulls, parts};
 
@@ -230,7 +231,7 @@ fn window(mut call: WindowFunction, schema: &DFSchema) -> Result<Expr> {
             _ => {}
         }
     }
-    Ok(Expr::from(moving::without_trace(call, schema)?))
+    Ok(Expr::from(moving::without_trace(call)?))
 }
 
 fn compares(op: Operator) -> bool {
@@ -309,9 +310,12 @@ fn may_be_nan(expr: &Expr) -> bool {
             "coalesce" | "greatest" | "least" | "nvl" | "ifnull" => {
                 call.args.iter().any(may_be_nan)
             }
-            OneValue::NAME | OneValue::KEY | "part_of_span" | "date_part" | "checked_double" => {
-                false
-            }
+            OneValue::NAME
+            | OneValue::KEY
+            | NEAREST
+            | "part_of_span"
+            | "date_part"
+            | "checked_double" => false,
             _ => true,
         },
         _ => true,

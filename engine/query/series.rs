@@ -24,30 +24,33 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::{cast, ident};
 
+use super::bounded::{self, LENGTH_MAX, Room};
 use super::local::{Micros, is_utc, later, micros_in, moment, plus, wall_clock};
 use super::nodes::refuse;
 use super::times::{is_near, out_of_range};
 
-/// The longest list that they make.
-const LENGTH_MAX: usize = 16 << 20;
+/// After so many times it is asked whether there is room.
+const LOOK_EACH: usize = 1 << 16;
 const NAMES: [&str; 2] = ["generate_series", "range"];
 
 /// The table functions by their names.
 pub(super) fn tables(
     registry: &dyn FunctionRegistry,
+    room: Room,
 ) -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
     let all = [functions_table::generate_series(), functions_table::range()];
-    let found = NAMES.into_iter().zip(all).zip(lists(registry)).map(|((name, near), list)| {
-        (name, Arc::new(Series { near, list }) as Arc<dyn TableFunctionImpl>)
-    });
+    let found =
+        NAMES.into_iter().zip(all).zip(lists(registry, room)).map(|((name, near), list)| {
+            (name, Arc::new(Series { near, list }) as Arc<dyn TableFunctionImpl>)
+        });
     found.collect()
 }
 
 /// The functions that give a list, which replace `DataFusion`'s of the same names.
-pub(super) fn lists(registry: &dyn FunctionRegistry) -> Vec<ScalarUDF> {
+pub(super) fn lists(registry: &dyn FunctionRegistry, room: Room) -> Vec<ScalarUDF> {
     let found = NAMES.into_iter().filter_map(|name| {
-        let of_numbers = registry.udf(name).ok()?;
-        Some(ScalarUDF::from(List { name, of_numbers }))
+        let of_numbers = Arc::new(bounded::series(registry.udf(name).ok()?, room));
+        Some(ScalarUDF::from(List { name, of_numbers, room }))
     });
     found.collect()
 }
@@ -131,6 +134,7 @@ fn nanoseconds(expr: Expr) -> Result<Expr> {
 struct List {
     name: &'static str,
     of_numbers: Arc<ScalarUDF>,
+    room: Room,
 }
 
 impl ScalarUDFImpl for List {
@@ -245,7 +249,11 @@ impl List {
                 return Ok(());
             }
             if values.len() - first >= LENGTH_MAX {
-                return refuse!("{} makes nothing longer than {LENGTH_MAX}", self.name);
+                return Err(bounded::too_long(self.name));
+            }
+            if values.len() % LOOK_EACH == 0 {
+                #[allow(clippy::cast_precision_loss, reason = "a bound, not a sum")]
+                self.room.require(self.name, size_of_val(values.as_slice()) as f64)?;
             }
             values.push(current);
             current = match by_day {

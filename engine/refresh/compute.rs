@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StructArray};
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{Float64Type, Int64Type, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
@@ -14,7 +14,7 @@ use crate::contract::{Contract, TableName, quoted, quoted_list};
 use crate::error::{Error, Result};
 use crate::mistake::to_error;
 use crate::model::Model;
-use crate::query::{ContentHash, Limits, Query, translate};
+use crate::query::{ContentHash, Limits, Query, RowKey, translate};
 use crate::rowcheck::{RowChecks, Violations, strict};
 use crate::table::{Files, Table, Writer, beyond_years, nameless};
 use crate::world::{Event, World};
@@ -58,6 +58,7 @@ pub(super) async fn compute(
     let text = world.project.files.get(&contract.file).map_or("", String::as_str);
     let checks = RowChecks::plan(&checks, text, &query)
         .map_err(|mistakes| to_error(&mistakes, &world.project.files))?;
+    let planned = frame.clone();
     let streams = query.streams(frame).await.map_err(failed)?;
     let mut workers = JoinSet::new();
     for stream in streams {
@@ -72,6 +73,9 @@ pub(super) async fn compute(
         workers.spawn(worker.work());
     }
     let (staged, mut result) = join(workers).await;
+    if let Err(error) = result {
+        result = Err(Query::with_place(planned, &row_keys(world, contract, inputs), error).await);
+    }
     if result.is_ok() {
         result = checks.within_tolerance(&staged.violations);
     }
@@ -85,6 +89,32 @@ pub(super) async fn compute(
             Err(error)
         }
     }
+}
+
+/// The columns by which an error may name a row of the inputs: those of the model's key that an input
+/// has, its own key, or where its records stood; no personal ones, under any table.
+fn row_keys(world: &World, contract: &Contract, inputs: &[TableName]) -> Vec<RowKey> {
+    const OF_BRONZE: [&str; 3] = ["_source_file", "_partition", "_offset"];
+    let contracts = &world.project.contracts;
+    let personal: Vec<&str> = contracts
+        .values()
+        .flat_map(|contract| &contract.personal)
+        .filter_map(|personal| personal.path.rsplit('.').next())
+        .collect();
+    let keys = inputs.iter().filter_map(|table| contracts.get(table)).map(|input| {
+        let schema = input.schema();
+        let mut columns = contract.primary_key.clone();
+        columns.retain(|column| schema.field_with_name(column).is_ok());
+        if columns.is_empty() {
+            columns.clone_from(&input.primary_key);
+        }
+        if columns.is_empty() && !input.sources.is_empty() {
+            columns = OF_BRONZE.map(str::to_owned).to_vec();
+        }
+        columns.retain(|column| !personal.contains(&column.as_str()));
+        RowKey { table: input.name.clone(), columns }
+    });
+    keys.collect()
 }
 
 /// What all workers wrote, and the first error among them.
@@ -173,7 +203,7 @@ fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordB
         .columns()
         .iter()
         .zip(schema.fields())
-        .map(|(column, field)| cast(column, field.data_type()).map(without_nan));
+        .map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<Result<Vec<_>, _>>();
     let nullable: Vec<_> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
@@ -182,26 +212,6 @@ fn conform(rows: &RecordBatch, schema: &SchemaRef, file: &str) -> Result<RecordB
         .map_err(|cause| {
             Error::data(format!("{file}: rows do not fit the contract")).caused_by(cause)
         })
-}
-
-/// NaN becomes NULL, also in a struct: delta-rs reads a file with NaN back as if it had none.
-fn without_nan(column: ArrayRef) -> ArrayRef {
-    if let Some(whole) = column.as_struct_opt() {
-        let fields = whole.columns().iter().cloned().map(without_nan).collect();
-        let (names, nulls) = (whole.fields().clone(), whole.nulls().cloned());
-        return match StructArray::try_new(names, fields, nulls) {
-            Ok(whole) => Arc::new(whole),
-            // Fields of a struct may be NULL, so this cannot be.
-            Err(_) => column,
-        };
-    }
-    match column.as_primitive_opt::<Float64Type>() {
-        Some(numbers) if numbers.iter().flatten().any(f64::is_nan) => {
-            let numbers: Float64Array = numbers.iter().map(|n| n.filter(|n| !n.is_nan())).collect();
-            Arc::new(numbers)
-        }
-        _ => column,
-    }
 }
 
 /// Every date and time has a year that other readers know.

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use super::Table;
 use super::aside::{Aside, Scratch};
+use super::nans::Nans;
 use super::split::Folders;
 use super::statistics::{exact, has_inexact};
 use crate::contract::{Contract, Type, TypedField};
@@ -78,8 +79,12 @@ pub struct Writer {
     fields: Vec<TypedField>,
     store: Arc<dyn ObjectStore>,
     config: WriterConfig,
+    properties: WriterProperties,
+    nans: Nans,
     /// The open files.
     open: DeltaWriter,
+    /// Files that were closed before the last.
+    closed: Vec<Add>,
     folders: Folders,
     /// Rows of folders beyond those that are open.
     aside: Aside,
@@ -98,10 +103,11 @@ impl Table {
             Some(self.state()?.table_config()),
             std::collections::HashMap::new(),
         );
+        let properties = parquet_properties(contract);
         let config = WriterConfig::new(
             contract.schema(),
             contract.partition_by.clone(),
-            Some(parquet_properties(contract)),
+            Some(properties.clone()),
             Some(FILE_BYTES),
             Some(8192),
             n_indexed,
@@ -114,6 +120,9 @@ impl Table {
             open: DeltaWriter::new(Arc::clone(&store), config.clone()),
             store,
             config,
+            properties,
+            nans: Nans::default(),
+            closed: Vec::new(),
             folders: Folders::new(&contract.schema(), &contract.partition_by)
                 .map_err(|cause| no_folders(&self.name, cause))?,
             aside: Aside::new(Arc::clone(scratch)),
@@ -129,6 +138,10 @@ impl Table {
 impl Writer {
     /// Writes rows, splitting them into the folders that they belong to.
     pub async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        if self.nans.note(rows) {
+            let open = self.reopened();
+            self.closed.extend(of_writer(&self.table, open.close().await)?);
+        }
         if self.folders.is_one() {
             return of_writer(&self.table, self.open.write(rows).await);
         }
@@ -166,9 +179,15 @@ impl Writer {
 
     /// Closes the files, and writes those of the other folders one after the other.
     pub async fn close(mut self) -> Result<Files> {
-        let anew = DeltaWriter::new(Arc::clone(&self.store), self.config.clone());
-        let open = std::mem::replace(&mut self.open, anew).close().await;
-        let mut adds = of_writer(&self.table, open)?;
+        let open = self.reopened();
+        let mut adds = std::mem::take(&mut self.closed);
+        match of_writer(&self.table, open.close().await) {
+            Ok(last) => adds.extend(last),
+            Err(error) => {
+                delete(self.store.as_ref(), &self.table, &adds).await;
+                return Err(error);
+            }
+        }
         if let Err(error) = self.close_aside(&mut adds).await {
             delete(self.store.as_ref(), &self.table, &adds).await;
             return Err(error);
@@ -179,6 +198,18 @@ impl Writer {
             }
         }
         Ok(Files { adds })
+    }
+
+    /// A writer of files that are as the rows so far want them.
+    fn another(&self) -> DeltaWriter {
+        let writer = DeltaWriter::new(Arc::clone(&self.store), self.config.clone());
+        writer.with_writer_properties(self.nans.applied(&self.properties))
+    }
+
+    /// The open files, in whose place others are opened.
+    fn reopened(&mut self) -> DeltaWriter {
+        let another = self.another();
+        std::mem::replace(&mut self.open, another)
     }
 
     /// Writes what was put aside, folder by folder.
@@ -206,7 +237,7 @@ impl Writer {
     }
 
     async fn write_aside(&mut self, folder: u32) -> Result<DeltaWriter> {
-        let mut writer = DeltaWriter::new(Arc::clone(&self.store), self.config.clone());
+        let mut writer = self.another();
         for at in 0..self.aside.n_parts(folder) {
             let written = match self.aside.part(folder, at) {
                 Ok(rows) => {
@@ -225,8 +256,9 @@ impl Writer {
 
     /// Gives up: nothing is left behind but what closed files maintenance will find.
     pub async fn abort(self) {
-        let Self { table, open, .. } = self;
+        let Self { table, open, store, closed, .. } = self;
         give_up(&table, open).await;
+        delete(store.as_ref(), &table, &closed).await;
     }
 }
 

@@ -208,3 +208,20 @@ fn values_with_a_double_are_doubles() {
     gives("SELECT * FROM (VALUES (1e300), (0.5)) AS v(x)", "1e300, 0.5");
     gives("SELECT arrow_typeof(x) FROM (VALUES (1.5), (2.25)) AS v(x) LIMIT 1", "Decimal128(3, 2)");
 }
+
+#[test]
+fn a_decimal_that_meets_a_double_is_the_nearest_one() {
+    gives("SELECT id FROM silver.t WHERE m = 0.5e0", "2");
+    gives("SELECT id FROM silver.t WHERE m < 1e300 AND w < 1e37 ORDER BY id", "2, 3");
+    gives("SELECT id FROM silver.t WHERE w > 1e37", "1");
+    gives("SELECT id FROM silver.t WHERE m BETWEEN f / 10 AND 1e20 AND id < 3", "1");
+    gives(
+        "SELECT CAST(0.10 AS DECIMAL(4, 2)) = 0.1e0, CAST(0.1 AS DECIMAL(4, 2)) < 0.3e0",
+        "true true",
+    );
+    gives("SELECT a.id, b.id FROM silver.t a JOIN silver.t b ON a.m * 10 = b.f", "2 1");
+    gives("SELECT id FROM silver.t WHERE m IN (1e0, 1e300)", "3");
+    // The control: decimals among themselves keep all their digits.
+    gives("SELECT id FROM silver.t WHERE m = CAST('1234567890123456.79' AS DECIMAL(18, 2))", "1");
+    gives("SELECT id FROM silver.t WHERE m = CAST('1234567890123456.78' AS DECIMAL(18, 2))", "");
+}
