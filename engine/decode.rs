@@ -26,7 +26,7 @@ mod tests;
 mod time;
 mod value;
 
-pub(crate) use persons::{Cleaned, Persons};
+pub(crate) use persons::{Cleaned, Persons, is_spelled_alike};
 
 use column::{Column, Values};
 use cursor::{Cursor, DEPTH_MAX};
