@@ -22,6 +22,7 @@ use crate::table::{Change, Commit, KEY_PROPERTY, Outcome, Table};
 use crate::world::{Event, Failures, Step, StepResult, World};
 
 mod changes;
+mod examine;
 mod feed;
 mod folder;
 mod known;
@@ -31,6 +32,7 @@ mod topic;
 
 pub(crate) use changes::evolve;
 use changes::refuse_another_key;
+pub use examine::{examine, examine_quarantine};
 use feed::{Brokers, Feed};
 pub use known::noted;
 use stage::{Staged, Staging};
