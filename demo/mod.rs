@@ -16,7 +16,7 @@ use engine::world::StepResult;
 use include_dir::{Dir, include_dir};
 
 use self::simulate::Sink;
-use crate::cli::{Common, Need, count};
+use crate::cli::{Common, Need, count, in_shell};
 
 pub(crate) use self::simulate_command::Simulate;
 
@@ -68,7 +68,8 @@ impl Demo {
             say("nothing was due: the lake is as it was");
         }
         show::show(&world).await?;
-        let dir = self.dir.display();
+        let dir = in_shell(&self.dir);
+        let landing = in_shell(Path::new(&format!("folder:{}/data/landing", self.dir.display())));
         say(&format!("\ndone in {:.1} s. Next:", started.elapsed().as_secs_f64()));
         for command in [
             format!(
@@ -76,7 +77,7 @@ impl Demo {
             ),
             format!("lake --project {dir} sql            # a prompt: \\d lists the tables"),
             format!(
-                "lake simulate --events 200000 --seed 2 --start 2026-03-03 --to folder:{dir}/data/landing && lake --project {dir} run all"
+                "lake simulate --events 200000 --seed 2 --start 2026-03-03 --to {landing} && lake --project {dir} run all"
             ),
         ] {
             say(&format!("  {command}"));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use engine::error::{Error, Kind, Result};
+use engine::settings::{environment, strange_variables};
 use engine::world::Stop;
 use engine::{output, printable};
 
@@ -22,7 +23,7 @@ mod sql;
 mod status;
 mod tables;
 
-pub(crate) use init::write;
+pub(crate) use init::{in_shell, write};
 pub(crate) use load::{Common, Need};
 pub(crate) use progress::{Bar, count, spinner};
 pub(crate) use tables::Tables;
@@ -125,6 +126,11 @@ enum Command {
 }
 
 impl Command {
+    /// Whether the settings of a project matter to it.
+    fn has_settings(&self) -> bool {
+        !matches!(self, Self::Init(_) | Self::Completions { .. })
+    }
+
     /// What prints no rows is not asked for them in a format: whoever reads them would wait.
     fn refuse_output(&self, output: Output) -> Result<()> {
         let name = match self {
@@ -230,6 +236,9 @@ async fn interrupt() {
 
 async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
     arguments.command.refuse_output(arguments.global.output)?;
+    if !arguments.global.quiet && arguments.command.has_settings() {
+        strange_variables(&environment()).iter().for_each(|note| say(&format!("note: {note}")));
+    }
     let following = matches!(&arguments.command, Command::Run(run) if run.follows());
     let common = Common { global: arguments.global, stop, following };
     match arguments.command {

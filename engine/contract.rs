@@ -12,6 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 mod clauses;
 mod constraints;
 mod fingerprint;
+mod forms;
 mod names;
 mod orders;
 mod parse;

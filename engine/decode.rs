@@ -30,7 +30,7 @@ mod time;
 mod twice;
 mod value;
 
-pub(crate) use persons::{Cleaned, Persons};
+pub(crate) use persons::{Cleaned, Persons, is_spelled_alike};
 pub(crate) use texts::number_of;
 
 use column::{Column, Values};

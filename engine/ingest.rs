@@ -24,6 +24,7 @@ use crate::world::{Event, Failures, Step, StepResult, World};
 
 mod away;
 mod changes;
+mod examine;
 mod feed;
 mod folder;
 mod known;
@@ -36,6 +37,7 @@ pub use away::away;
 pub(crate) use changes::evolve;
 use changes::refuse_another_key;
 pub use changes::unfollowable;
+pub use examine::{examine, examine_quarantine};
 use feed::{Brokers, Feed};
 use folder::FolderJob;
 pub use known::noted;

@@ -187,7 +187,7 @@ impl Lake {
             .hint("set `root` or `landing` (LAKE_ROOT, LAKE_LANDING) to another place: the lake would read its own files"));
         }
         if Self::missing_folder(&url) {
-            return Ok(None);
+            return url.to_file_path().map_or(Ok(()), |path| refuse_in_place(&path)).map(|()| None);
         }
         if let (Ok(landing), Ok(folder)) = (self.landing.to_file_path(), url.to_file_path()) {
             return Place::local(&landing, folder, &self.linked).map(Some);
@@ -255,6 +255,28 @@ impl Lake {
             Err(()) => Ok(()),
         }
     }
+}
+
+/// Refuses what stands where a folder of files would be, as `cp a.ndjson landing/orders` makes it
+/// where there is no folder `orders`.
+fn refuse_in_place(folder: &Path) -> Result<()> {
+    // Without the slash at its end, which would ask for a folder.
+    let folder: std::path::PathBuf = folder.components().collect();
+    let there = folder.ancestors().find_map(|path| Some((path, path.symlink_metadata().ok()?)));
+    let Some((path, metadata)) = there.filter(|(path, _)| !path.is_dir()) else { return Ok(()) };
+    let shown = path.display();
+    let (what, hint) = if metadata.is_symlink() {
+        (
+            "a link to a folder that is not there",
+            "remove the link, or bring the folder back".to_owned(),
+        )
+    } else {
+        let hint = format!(
+            "make it a folder with the file in it: mv {shown} {shown}.tmp && mkdir {shown} && mv {shown}.tmp {shown}/a.ndjson, with the ending of its format"
+        );
+        ("a file, where a folder of files is read", hint)
+    };
+    Err(Error::data(format!("{shown} is {what}")).hint(hint))
 }
 
 /// Creates the marker, twice if it was not there: a store with put-if-absent refuses in the end.

@@ -26,6 +26,12 @@ pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
     let layers: BTreeSet<&str> = names.map(|name| name.layer.as_str()).collect();
     if layer != "all" && !layers.contains(layer) {
         let error = Error::usage(format!("the project has no layer `{layer}`"));
+        if let Some(table) = table_named(project, layer) {
+            return Err(error.hint(format!(
+                "`{table}` is a table: `lake run {} --select {table}` runs it alone",
+                table.layer
+            )));
+        }
         let known: Vec<&str> = layers.iter().copied().chain(["all"]).collect();
         return Err(match did_you_mean(layer, known.iter().copied()) {
             Some(known) => error.hint(format!("did you mean `{known}`?")),
@@ -51,6 +57,15 @@ pub fn plan(project: &Project, layer: &str, select: &[String]) -> Result<Plan> {
         .hint("run the table's own layer, or `all`"));
     }
     Ok(plan)
+}
+
+/// The table that somebody means who writes its name where a layer's stands.
+fn table_named(project: &Project, text: &str) -> Option<TableName> {
+    let names: Vec<TableName> =
+        project.names().iter().filter_map(|name| TableName::parse(name)).collect();
+    let mut called = names.iter().filter(|name| name.table == text);
+    let known = names.iter().find(|name| spelled(text).as_ref() == Some(*name));
+    known.or_else(|| called.next().filter(|_| called.next().is_none())).cloned()
 }
 
 fn find(project: &Project, name: &str) -> Result<TableName> {
@@ -102,5 +117,17 @@ mod tests {
         let error = plan(&project(), "all", &["gold.aa".to_owned()]).unwrap_err();
         assert_eq!(error.hint_text(), Some("did you mean `gold.a`?"));
         assert!(plan(&project(), "silver", &["gold.a".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_table_in_the_place_of_a_layer_is_told_from_an_unknown_name() {
+        for (name, part) in [
+            ("bronze.clicks", "lake run bronze --select bronze.clicks"),
+            ("clicks", "lake run bronze --select bronze.clicks"),
+            ("gold.none", "its layers: bronze"),
+        ] {
+            let error = plan(&project(), name, &[]).unwrap_err();
+            assert!(error.hint_text().unwrap().contains(part), "{name}: {}", error.report());
+        }
     }
 }

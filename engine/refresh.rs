@@ -85,6 +85,16 @@ pub async fn refresh(
     Ok(step)
 }
 
+/// Asks whether a run would write the table of a model. Changes nothing.
+///
+/// # Errors
+/// What the run would stop with, as it says it.
+pub async fn examine(world: &World, contract: &Contract) -> Result<()> {
+    let Some(table) = world.lake.table(&contract.name).await? else { return Ok(()) };
+    table.evolve(contract, &[])?;
+    table.refuse_rules_of_others(true)
+}
+
 /// One try; `None` if another run was faster.
 async fn round(
     world: &World,

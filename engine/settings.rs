@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use crate::mistake::{Files, Mistake, byte_at, did_you_mean, to_error};
 use crate::zone;
 
+mod given;
 mod size;
+pub use given::strange_variables;
 pub use size::{parse_duration_ms, parse_size};
 
 /// One setting: its name, its default, and what it means.
@@ -141,10 +143,15 @@ impl Settings {
                 values.insert(key.name, (value.clone(), Origin::Env(variable)));
             }
         }
+        for (name, (value, _)) in &mut values {
+            if let Some(path) = given::expanded(name, value, env)? {
+                *value = path;
+            }
+        }
         let settings = Self { project: project.to_owned(), values };
         settings.validate()?;
         if ["root", "landing"].iter().any(|name| settings.place(name).starts_with("s3")) {
-            check_aws(env)?;
+            given::check_aws(env)?;
         }
         Ok(settings)
     }
@@ -267,29 +274,6 @@ impl Settings {
     }
 }
 
-/// The store's client breaks where an address is none, or a value has a line's end in it.
-fn check_aws(env: &BTreeMap<String, String>) -> Result<()> {
-    let aws = env.iter().map(|(name, text)| (name.to_ascii_uppercase(), text));
-    for (name, text) in aws.filter(|(name, _)| name.starts_with("AWS_")) {
-        if text.trim() != text || text.chars().any(char::is_control) {
-            return Err(Error::usage(format!(
-                "{name}: there are spaces or line ends in the value"
-            )));
-        }
-        if !["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].contains(&name.as_str()) {
-            continue;
-        }
-        let url = url::Url::parse(text).ok().filter(|url| url.has_host() && !text.contains('@'));
-        if url.is_none_or(|url| !matches!(url.scheme(), "http" | "https")) {
-            let shown = without_user(text);
-            return Err(Error::usage(format!("{name}: `{shown}` is no address of a store")).hint(
-                "write it with its scheme and without a user, as in http://localhost:9000; or unset it",
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// An address without what stands before an `@`: it may be a password.
 pub fn without_user(text: &str) -> String {
     text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"))
@@ -337,6 +321,14 @@ fn read_toml(
     for (name, value) in &table {
         if name == "profile" {
             profiles = value.as_table();
+            let is_section = |table: &toml::Table| table.values().all(toml::Value::is_table);
+            if !profiles.is_some_and(is_section) {
+                mistakes.push(
+                    Mistake::new("lake.toml", "settings of a profile are in none")
+                        .span(line_of(text, name))
+                        .hint("write them below [profile.NAME]; --profile NAME lays them over the others"),
+                );
+            }
         } else {
             read_value(text, name, value, "lake.toml", &mut found, mistakes);
         }
@@ -406,8 +398,13 @@ fn read_value(
         );
         return;
     }
-    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    found.push((key.name, (value, Origin::File(origin.to_owned()))));
+    match given::text(key.name, value) {
+        Ok(value) => found.push((key.name, (value, Origin::File(origin.to_owned())))),
+        Err(hint) => {
+            let message = format!("setting `{name}` is no text");
+            mistakes.push(Mistake::new("lake.toml", message).span(place).hint(hint));
+        }
+    }
 }
 
 /// The byte range of the first line that sets `name`.

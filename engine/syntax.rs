@@ -41,7 +41,17 @@ pub fn parse<T: Visit>(
     sql: &str,
     read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> Result<T, ParserError> {
-    let tokens = tokens(sql)?;
+    parse_tokens(tokens(sql)?, read)
+}
+
+/// As [`parse`], from the [`tokens`] of a text.
+///
+/// # Errors
+/// The same.
+pub fn parse_tokens<T: Visit>(
+    tokens: Vec<TokenWithSpan>,
+    read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
+) -> Result<T, ParserError> {
     let (dialect, end) = (Dialect::new(tokens.len()), end(&tokens));
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let parsed = read(&mut parser).map_err(|error| placed(error, &parser, end))?;

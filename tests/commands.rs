@@ -149,6 +149,80 @@ fn doctor_finds_what_is_wrong() {
 }
 
 #[test]
+fn a_variable_that_is_nearly_a_setting_is_told_once() {
+    let mut lake = Lake::new();
+    lake.set("LAKE_LANDNG", "/hunter2");
+    lake.set("LAKE_NO_SKIP", "1");
+    let output = lake.ok(&["run", "bronze"]);
+    assert_eq!(output.stderr.matches("did you mean LAKE_LANDING?").count(), 1, "{}", output.stderr);
+    assert!(!output.stderr.contains("hunter2") && !output.stderr.contains("NO_SKIP"));
+    let output = lake.ok(&["sql", "SELECT 1 AS one", "--output", "csv"]);
+    assert_eq!(output.stdout, "one\n1\n");
+    assert_eq!(lake.ok(&["sql", "SELECT 1", "-q"]).stderr, "");
+}
+
+#[test]
+fn a_setting_of_another_type_is_a_mistake_and_a_home_folder_is_one() {
+    let lake = Lake::with(&[(
+        "lake/bronze/t.sql",
+        "CREATE TABLE bronze.t (id STRING) TBLPROPERTIES ('lake.source' = 'folder:t')",
+    )]);
+    let config = |toml: &str| {
+        lake.file("lake.toml", toml);
+        let mut command = lake.command(&["config", "--output", "csv"]);
+        let output = command.env_remove("LAKE_ROOT").output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for toml in ["root = 5", "root = true", "root = [\"x\"]", "profile = \"x\"\n"] {
+        let (code, _, stderr) = config(toml);
+        assert!(code == Some(2) && stderr.contains("lake.toml:1:1"), "{toml}: {stderr}");
+    }
+    let (_, stdout, _) = config("root = \"~/lake\"");
+    let home = lake.folder().join("lake");
+    assert!(stdout.contains(&format!("root,{},", home.display())), "{stdout}");
+    let (code, _, stderr) = config("root = \"$HOME/lake\"");
+    assert!(code == Some(2) && stderr.contains("LAKE_ROOT"), "{stderr}");
+    let (code, stdout, _) = config("root = \"data/x\"\n[query]\nmemory = 1073741824");
+    assert!(code == Some(0) && stdout.contains("root,data/x,lake.toml"), "{stdout}");
+}
+
+#[test]
+fn a_new_project_is_named_as_a_shell_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("my shop's");
+    let output = crate::support::bare(&["init", &project.to_string_lossy()]);
+    output.says(0, &["run all", "my shop"]);
+    let line = output.stderr.lines().find(|line| line.ends_with(" check")).unwrap();
+    let command = line.trim().replacen("lake", env!("CARGO_BIN_EXE_lake"), 1);
+    let ran = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn what_failed_halfway_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("half");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("sql"), "in the way").unwrap();
+    let init = || crate::support::bare(&["init", &project.to_string_lossy()]);
+    assert_ne!(init().code, Some(0));
+    std::fs::remove_file(project.join("sql")).unwrap();
+    init().says(0, &["run all"]);
+    init().says(2, &["is a project already"]);
+    let lake = Lake::of(&project);
+    lake.run(&["check"]).says(0, &["no mistakes"]);
+}
+
+#[test]
+fn a_table_in_the_place_of_a_layer_is_told_how_to_run_it() {
+    let lake = Lake::new();
+    let hint = "`lake run bronze --select bronze.events` runs it alone";
+    lake.run(&["run", "bronze.events"]).says(2, &[hint]);
+    lake.run(&["run", "bronz"]).says(2, &["did you mean `bronze`?"]);
+}
+
+#[test]
 fn completions_and_help_are_printed() {
     let bash = crate::support::bare(&["completions", "bash"]);
     assert_eq!(bash.code, Some(0));

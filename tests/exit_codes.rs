@@ -341,3 +341,27 @@ fn a_root_behind_a_link_and_up_again_is_one_place() {
     assert!(folder.join("real/root/bronze/events/_delta_log").is_dir());
     assert!(!folder.join("root").exists());
 }
+
+#[test]
+fn settings_of_kafka_that_can_never_work_are_mistakes_and_not_waited_for() {
+    let contract = "CREATE TABLE bronze.t (id STRING) TBLPROPERTIES ('lake.source' = 'kafka:t')";
+    let lake = || {
+        let mut lake = Lake::with(&[("lake/bronze/t.sql", contract)]);
+        lake.set("LAKE_KAFKA_TIMEOUT", "1s");
+        lake.set("LAKE_KAFKA_BROKERS", "localhost:1");
+        lake
+    };
+    lake().run(&["run", "bronze"]).says(75, &["kafka.brokers"]);
+    for (variable, value, part) in [
+        ("LAKE_KAFKA_BROKERS", "http://localhost:9092", "write localhost:9092"),
+        ("LAKE_KAFKA_BROKERS", "localhost:99999", "host:port"),
+        ("LAKE_KAFKA_BROKERS", "ssl://localhost:1", "LAKE_KAFKA_SECURITY_PROTOCOL"),
+        ("LAKE_KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT", "LAKE_KAFKA_SASL_MECHANISM"),
+        ("LAKE_KAFKA_SASL_MECHANISM", "PLAIN", "LAKE_KAFKA_SECURITY_PROTOCOL"),
+    ] {
+        let mut lake = lake();
+        lake.set(variable, value);
+        lake.run(&["run", "bronze"]).says(2, &[part]);
+        lake.run(&["doctor"]).says(1, &[]);
+    }
+}

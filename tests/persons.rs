@@ -300,3 +300,46 @@ fn all_tables_of_a_lake_have_one_key() {
     let joined = "SELECT count(*) AS n FROM bronze.orders JOIN bronze.visits USING (user_id)";
     assert_eq!(lake.number(joined), 1);
 }
+
+#[test]
+fn names_of_folders_and_files_that_name_a_person_show_no_raw_id() {
+    let contract = CONTRACT
+        .replace("city STRING,", "city STRING, device_id STRING,")
+        .replace("'lake.personal' = 'user_id'", "'lake.personal' = 'user_id, shop.device_id'");
+    let lake = lake();
+    lake.file("lake/bronze/orders.sql", &contract);
+    let folders = [
+        "user_id=RAW1",
+        "user-id=RAW2",
+        "UserID=RAW3",
+        "device_id=RAW4",
+        "user%5Fid=RAW5",
+        "user_id%3DRAW6",
+        "n=1/context.user_id=RAW7",
+    ];
+    let mut n = 0;
+    for folder in folders {
+        for (name, text) in [
+            ("a.ndjson", "{\"order_id\":\"1\"}"),
+            ("bad.ndjson", "{\"order_id\":5}"),
+            ("x.txt", "x"),
+            ("export-user_id=RAW9.ndjson", "{\"order_id\":\"2\"}"),
+        ] {
+            lake.land(&format!("orders/{folder}/{name}"), text.as_bytes());
+        }
+        n += 2;
+    }
+    // The control: names of nobody stay as they are.
+    lake.land("orders/superuser_id=x1/country=DE/a.ndjson", b"{\"order_id\":\"3\"}");
+    let output = lake.ok(&["run", "all"]);
+    assert!(output.stderr.contains("x.txt: left out"), "{}", output.stderr);
+    nowhere(&lake, &[output, lake.ok(&["status"]), lake.ok(&["doctor"])]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM bronze.orders"), n + 1);
+    let files = "SELECT count(DISTINCT _source_file) AS n FROM bronze.orders";
+    assert_eq!(lake.number(files), n + 1);
+    let kept = "SELECT count(*) AS n FROM bronze.orders WHERE _source_file = 'orders/superuser_id=x1/country=DE/a.ndjson'";
+    assert_eq!(lake.number(kept), 1);
+    // The pseudonym in the name is that of the column.
+    let same = "SELECT count(*) AS n FROM bronze.orders WHERE starts_with(_source_file, 'orders/user_id=' || user_id || '/')";
+    assert_eq!(lake.number(same), 2);
+}

@@ -3,14 +3,16 @@
 use datafusion::arrow::array::StringArray;
 use engine::contract::{Contract, Source, SourceKind};
 use engine::error::{Error, Kind, Result};
-use engine::ingest::{noted, way_out_of_damage};
+use engine::ingest::{examine, examine_quarantine, noted, way_out_of_damage};
 use engine::lake::Lake;
 use engine::offsets;
 use engine::project::Project;
-use engine::refresh::way_out_of_damage as way_out_of_model_damage;
+use engine::quarantine;
+use engine::refresh::{self, way_out_of_damage as way_out_of_model_damage};
 use engine::settings::Settings;
 use engine::status::{Held, held};
 use engine::table::Table;
+use engine::world::World;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -23,6 +25,10 @@ struct Report(Vec<(String, Result<String>)>);
 impl Report {
     fn add(&mut self, what: &str, result: Result<String>) {
         self.0.push((what.to_owned(), result));
+    }
+
+    fn is_well(&self) -> bool {
+        self.0.iter().all(|(_, result)| result.is_ok())
     }
 
     fn print(&self, output: Output) -> Result<()> {
@@ -79,12 +85,20 @@ pub(crate) async fn doctor(common: &Common) -> Result<()> {
             format!("{} contracts, {} models", project.contracts.len(), project.models.len())
         }),
     );
-    report.add("privacy.key", privacy(&folder, &settings));
+    let key = privacy(&folder, &settings);
+    // What was reported already is not asked of each table again.
+    let (is_planned, has_key) = (report.is_well(), key.is_ok());
+    report.add("privacy.key", key);
     match Lake::new(&settings) {
         Ok(lake) => {
             report.add("root", root(&lake).await);
-            report.add("landing", landing(&lake, &folder));
-            tables(&lake, &folder, &mut report).await;
+            landing(&lake, &folder, &mut report);
+            // Files that cannot be read were reported above.
+            if let Ok(world) = common.world_in(&folder, Need::Readable).await {
+                let may_ask =
+                    |contract: &Contract| is_planned && (has_key || contract.personal.is_empty());
+                tables(&world, may_ask, &mut report).await;
+            }
             brokers(&lake, &folder, &settings, &mut report).await;
         }
         Err(error) => report.add("root", Err(error)),
@@ -110,17 +124,22 @@ fn privacy(folder: &std::path::Path, settings: &Settings) -> Result<String> {
     settings.privacy_key().map(|_| "set".to_owned())
 }
 
-fn landing(lake: &Lake, folder: &std::path::Path) -> Result<String> {
-    let (project, _) = Project::parse(read_files(folder)?);
+/// The folders that are read: what is wrong with one hides no other.
+fn landing(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
+    let (project, _) = Project::parse(read_files(folder).unwrap_or_default());
     let mut found = Vec::new();
     for source in project.sourced().flat_map(|contract| &contract.sources) {
         if source.kind == SourceKind::Folder {
-            let there =
-                if lake.landing_place(&source.name)?.is_some() { "there" } else { "not there yet" };
-            found.push(format!("{} ({there})", lake.landing_url(&source.name)));
+            match lake.landing_place(&source.name) {
+                Ok(place) => {
+                    let there = if place.is_some() { "there" } else { "not there yet" };
+                    found.push(format!("{} ({there})", lake.landing_url(&source.name)));
+                }
+                Err(error) => report.add(&source.to_string(), Err(error)),
+            }
         }
     }
-    Ok(found.join(", "))
+    report.add("landing", Ok(found.join(", ")));
 }
 
 /// What a run does below the root, beside reading.
@@ -136,19 +155,19 @@ async fn root(lake: &Lake) -> Result<String> {
     Ok(format!("{}: put-if-absent, write, delete", lake.root()))
 }
 
-async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
-    let Ok(files) = read_files(folder) else { return };
-    let (project, _) = Project::parse(files);
+/// The tables; `may_ask` says of which a run can be asked at all.
+async fn tables(world: &World, may_ask: impl Fn(&Contract) -> bool, report: &mut Report) {
     let mut found = Vec::new();
-    for name in project.contracts.keys() {
-        match lake.table(name).await {
-            Ok(Some(table)) => match whole(&project, &table).await {
-                Ok(()) => found.push(format!("{name} v{}", table.version())),
-                Err(error) => report.add(&name.to_string(), Err(error)),
-            },
+    for contract in world.project.contracts.values() {
+        let name = &contract.name;
+        match table(world, contract, may_ask(contract)).await {
+            Ok(Some(version)) => found.push(format!("{name} v{version}")),
             Ok(None) => {}
             Err(error) => report.add(&name.to_string(), Err(error)),
         }
+    }
+    if let Err(error) = examine_quarantine(world).await {
+        report.add(&quarantine::name().to_string(), Err(error));
     }
     let text = if found.is_empty() {
         "none yet: `lake run all` makes them".to_owned()
@@ -156,6 +175,20 @@ async fn tables(lake: &Lake, folder: &std::path::Path, report: &mut Report) {
         found.join(", ")
     };
     report.add("tables", Ok(text));
+}
+
+/// The version of a table that a run would go on with; `None` if it is not there yet.
+async fn table(world: &World, contract: &Contract, may_ask: bool) -> Result<Option<u64>> {
+    let table = world.lake.table(&contract.name).await?;
+    if let Some(table) = &table {
+        whole(&world.project, table).await?;
+    }
+    match contract.sources.is_empty() {
+        _ if !may_ask => {}
+        true => refresh::examine(world, contract).await?,
+        false => examine(world, contract).await?,
+    }
+    Ok(table.map(|table| table.version()))
 }
 
 /// Whether a table's files are as its log has them.

@@ -8,6 +8,7 @@ use sqlparser::ast::{
     CreateTable, CreateTableOptions, HiveDistributionStyle, ObjectName, TableConstraint,
 };
 
+use super::forms::BEHIND;
 use super::text::Text;
 use crate::mistake::Mistake;
 
@@ -43,7 +44,7 @@ pub(super) fn without_effect(text: &Text<'_>, table: &CreateTable) -> Vec<Mistak
         } else if place.start < behind {
             LEAVE_OUT
         } else {
-            "behind the columns stand PARTITIONED BY (…) and TBLPROPERTIES (…), each once, and nothing else"
+            BEHIND
         };
         let message = format!("{word} has no effect in a contract");
         mistakes.push(text.mistake(message, Some(place), hint));
@@ -52,7 +53,7 @@ pub(super) fn without_effect(text: &Text<'_>, table: &CreateTable) -> Vec<Mistak
         mistakes.push(text.mistake(
             "a clause of the CREATE TABLE has no effect in a contract",
             Some(behind..text.sql.trim_end().len()).filter(|place| place.start < place.end),
-            "behind the columns stand PARTITIONED BY and TBLPROPERTIES, and nothing else",
+            BEHIND,
         ));
     }
     mistakes

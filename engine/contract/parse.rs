@@ -10,13 +10,17 @@ use sqlparser::ast::{
     ColumnDef, ColumnOption, CreateTable, CreateTableOptions, DataType, Expr,
     HiveDistributionStyle, Spanned, SqlOption, Statement, UnaryOperator, Value,
 };
+use sqlparser::parser::ParserError;
 
 use super::clauses::without_effect;
+use super::forms::{self, Form};
 use super::names::{Named, PLAIN, folded, is_plain, table_named};
 use super::properties::{entries, known, objection};
-use super::text::{Text, leading_comment};
+use super::text::{Text, leading_comment, syntax_mistake};
+use super::types::way_out;
 use super::{Column, Contract, Personal, Source, SourceKind, TableName, Type, TypedField};
 use crate::mistake::{Mistake, did_you_mean};
+use crate::syntax;
 
 /// Reads the contract of `name` from the text of `file`.
 ///
@@ -24,16 +28,24 @@ use crate::mistake::{Mistake, did_you_mean};
 /// Every mistake in the file, with its place.
 pub fn parse(name: &TableName, file: &str, text: &str) -> Result<Contract, Vec<Mistake>> {
     let text = Text::new(file, text);
-    let table = create_table(&text).map_err(|mistake| vec![mistake])?;
+    let (table, comment) = create_table(&text).map_err(|mistake| vec![mistake])?;
     let mut reader = Reader { text, mistakes: Vec::new(), keys: BTreeMap::new() };
-    let contract = reader.contract(name, &table);
+    let mut contract = reader.contract(name, &table);
+    contract.about = comment.unwrap_or(contract.about);
     if reader.mistakes.is_empty() { Ok(contract) } else { Err(reader.mistakes) }
 }
 
-fn create_table(text: &Text<'_>) -> Result<CreateTable, Mistake> {
-    let mut statements = text.statements()?.into_iter();
+/// The CREATE TABLE of a file, and its COMMENT.
+fn create_table(text: &Text<'_>) -> Result<(CreateTable, Option<String>), Mistake> {
+    let told = |error: ParserError| syntax_mistake(text.file, text.sql, &error.to_string());
+    let tokens = syntax::tokens(text.sql).map_err(told)?;
+    let form = Form::of(&tokens);
+    let statements = syntax::parse_tokens(form.tokens, |parser| parser.parse_statements());
+    let statements =
+        statements.map_err(|error| forms::mistake(text, &tokens).unwrap_or_else(|| told(error)))?;
+    let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
-        (Some(Statement::CreateTable(table)), None) => Ok(table),
+        (Some(Statement::CreateTable(table)), None) => Ok((table, form.comment)),
         _ => Err(Mistake::new(text.file, "a contract is one CREATE TABLE and nothing else")),
     }
 }
@@ -166,7 +178,8 @@ impl Reader<'_> {
             self.refuse(format!("column `{name}` appears twice"), Some(span.clone()), "");
         }
         let data_type = Type::from_sql(&definition.data_type).unwrap_or_else(|message| {
-            self.refuse(message, Some(span.clone()), "");
+            let hint = way_out(&definition.data_type).unwrap_or_default();
+            self.refuse(message, Some(span.clone()), &hint);
             Type::Text { max: None }
         });
         let mut column =

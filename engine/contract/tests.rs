@@ -250,7 +250,6 @@ fn a_table_says_nothing_that_has_no_effect() {
         (" OPTIONS (a = 1)", "OPTIONS"),
         (" LOCATION '/data/x'", "LOCATION"),
         (" STORED AS PARQUET", "STORED AS"),
-        (" COMMENT 'sums'", "COMMENT"),
         (" ENGINE = InnoDB", "ENGINE"),
         (" AS SELECT 1", "AS"),
         (" ORDER BY (id)", "ORDER BY"),

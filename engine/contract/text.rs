@@ -6,6 +6,7 @@ use std::ops::Range;
 use sqlparser::ast::{Ident, Statement};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
 
+use super::forms::Form;
 use crate::mistake::{Mistake, byte_at};
 use crate::syntax;
 
@@ -106,10 +107,8 @@ impl<'a> Text<'a> {
     /// TBLPROPERTIES (…);`. The parser forgets some clauses that it has read, as a WITH before
     /// TBLPROPERTIES, so what it hands on does not say whether there was one.
     pub(crate) fn strange_clause(&self) -> Option<Range<usize>> {
-        let mut tokens = self
-            .tokens()
-            .iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+        let form = Form::of(self.tokens());
+        let mut tokens = form.tokens.iter().filter(|token| token.token != Token::EOF);
         let word = |token: &TokenWithSpan| match &token.token {
             Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
             _ => String::new(),

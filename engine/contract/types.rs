@@ -9,6 +9,24 @@ use sqlparser::ast::{
 
 use super::names::{PLAIN, folded, is_plain};
 
+/// The types of a contract, for messages.
+pub(super) const TYPES: &str = "BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p, s), STRING, VARCHAR(n), JSON, TIMESTAMP, DATE, BINARY, STRUCT<…>";
+
+/// Types of other tools, and what to write for them.
+const INSTEAD: &[(&[&str], &str)] = &[
+    (&["ARRAY", "LIST"], "JSON, which keeps a list as it is"),
+    (&["MAP", "OBJECT", "VARIANT"], "JSON, which keeps an object whatever its keys are"),
+    (&["FLOAT", "REAL", "FLOAT4", "FLOAT8"], "DOUBLE"),
+    (&["TINYINT", "SMALLINT", "SHORT", "BYTE", "INT2", "INT4", "UTINYINT", "USMALLINT"], "INT"),
+    (&["LONG", "INT8", "INT64", "UINTEGER"], "BIGINT"),
+    (&["NUMERIC", "NUMBER", "DEC", "DECIMAL"], "DECIMAL(p, s)"),
+    (&["CHAR", "CHARACTER", "NCHAR", "NVARCHAR"], "VARCHAR(n), or STRING"),
+    (&["UUID", "ENUM", "CLOB"], "STRING"),
+    (&["TIMESTAMP_NTZ", "TIMESTAMP_LTZ", "TIMESTAMPTZ", "DATETIME"], "TIMESTAMP"),
+    (&["BLOB", "VARBINARY", "BYTES"], "BINARY"),
+    (&["JSONB"], "JSON"),
+];
+
 /// A named, typed field: a column or a field of a struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypedField {
@@ -127,10 +145,20 @@ fn objection(sql: &Sql) -> String {
         Sql::Timestamp(..) => {
             format!("the precision in `{sql}` has no effect: a TIMESTAMP has microseconds")
         }
-        other => format!(
-            "type `{other}` is not one of BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p, s), STRING, VARCHAR(n), JSON, TIMESTAMP, DATE, BINARY, STRUCT<…>"
-        ),
+        other => format!("type `{other}` is not one of {TYPES}"),
     }
+}
+
+/// Which type to write in the place of one that a contract does not have, if it is a known one.
+pub(super) fn way_out(sql: &Sql) -> Option<String> {
+    if let Sql::Struct(fields, _) = sql {
+        let refused = |field: &&StructField| Type::from_sql(&field.field_type).is_err();
+        return way_out(&fields.iter().find(refused)?.field_type);
+    }
+    let text = sql.to_string().to_ascii_uppercase();
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (_, instead) = INSTEAD.iter().find(|(names, _)| names.contains(&&text[..end]))?;
+    Some(format!("write {instead}"))
 }
 
 fn struct_fields(fields: &[StructField]) -> Result<Vec<TypedField>, String> {

@@ -62,11 +62,17 @@ struct Room<'a> {
 impl Persons {
     /// The names of a contract's personal columns: the whole path, and its last part.
     pub(crate) fn of(contract: &Contract) -> Self {
-        let mut names = Vec::new();
         // The key of a Kafka record is none of its fields.
-        for personal in contract.personal.iter().filter(|personal| personal.path != KEY) {
-            let last = personal.path.rsplit('.').next().unwrap_or(&personal.path);
-            names.extend([last, &personal.path].map(|name| letters(name).collect::<String>()));
+        let fields = contract.personal.iter().filter(|personal| personal.path != KEY);
+        Self::called(fields.map(|personal| personal.path.as_str()))
+    }
+
+    /// The names of columns: each the whole path, and its last part.
+    pub(crate) fn called<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names = Vec::new();
+        for path in paths {
+            let last = path.rsplit('.').next().unwrap_or(path);
+            names.extend([last, path].map(|name| letters(name).collect::<String>()));
         }
         names.retain(|name| !name.is_empty());
         names.sort();
@@ -326,6 +332,11 @@ impl Room<'_> {
     fn deeper(self) -> Self {
         Self { depth: self.depth + 1, ..self }
     }
+}
+
+/// Whether two names have the same letters and digits, without regard to case.
+pub(crate) fn is_spelled_alike(one: &str, other: &str) -> bool {
+    letters(one).eq(letters(other))
 }
 
 /// A name's letters and digits, without regard to case.

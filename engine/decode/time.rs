@@ -59,6 +59,29 @@ pub(super) fn date_days(text: &[u8]) -> Option<i32> {
     i32::try_from(era * 146_097 + day_of_era - 719_468).ok()
 }
 
+/// What a text lacks that looks like a timestamp and is none here; empty where nobody knows. Says
+/// nothing of the text itself.
+pub(super) fn lack(text: &[u8]) -> &'static str {
+    let Some((_, time)) = text.split_at_checked(10).filter(|(day, _)| date_days(day).is_some())
+    else {
+        return "";
+    };
+    let digits = time.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let offset = time.iter().rposition(|byte| matches!(byte, b'+' | b'-'));
+    match time.first() {
+        None => ": it has a day and no time of day",
+        Some(b' ' | b't') => ": `T` stands between day and time",
+        Some(b'T') if offset.is_some() => {
+            ": a moment is written in UTC, with `Z` and no other offset"
+        }
+        Some(b'T') if time.ends_with(b"z") => ": `Z` is a capital",
+        Some(b'T') if digits > 0 => ": it has no zone, and `Z` for UTC stands at the end",
+        Some(b'T') if time.len() < 9 => ": it has no seconds",
+        Some(b'T') if time.len() > 17 => ": a second has six digits behind the point at most",
+        _ => "",
+    }
+}
+
 /// Whether a text that is no time or day here would be one of a year before 0001 or after 9999.
 pub(super) fn is_far(text: &[u8]) -> bool {
     let unsigned = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
@@ -100,6 +123,27 @@ mod tests {
         ] {
             let expected = chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
             assert_eq!(timestamp_us(text.as_bytes()), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_time_lacks_is_told_without_it() {
+        for (text, part) in [
+            ("2026-03-01", "no time of day"),
+            ("2026-03-01 12:00:00Z", "`T`"),
+            ("2026-03-01T12:00:00+01:00", "UTC"),
+            ("2026-03-01T12:00-0500", "UTC"),
+            ("2026-03-01T12:00:00", "no zone"),
+            ("2026-03-01T12:00", "no zone"),
+            ("2026-03-01T10:00Z", "no seconds"),
+            ("2026-03-01T10Z", "no seconds"),
+            ("2026-03-01T12:00:00z", "capital"),
+            ("2026-03-01T12:00:00.1234567Z", "six digits"),
+        ] {
+            assert!(lack(text.as_bytes()).contains(part), "{text}: {}", lack(text.as_bytes()));
+        }
+        for text in ["", "soon", "2026-02-30T12:00:00Z", "2026-03-01T24:00:00Z"] {
+            assert_eq!(lack(text.as_bytes()), "", "{text}");
         }
     }
 

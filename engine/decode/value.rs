@@ -168,7 +168,10 @@ pub(super) fn wanted(values: &Values) -> &'static str {
 /// Microseconds since 1970.
 pub(super) fn timestamp(path: &str, text: &[u8]) -> Result<i64, Reject> {
     let us = time::timestamp_us(text);
-    us.ok_or_else(|| not_a_time(path, text, "timestamp, as in 2026-03-01T12:00:05.000Z"))
+    us.ok_or_else(|| {
+        let what = format!("timestamp, as in 2026-03-01T12:00:05.000Z{}", time::lack(text));
+        not_a_time(path, text, &what)
+    })
 }
 
 /// Days since 1970.

@@ -6,11 +6,16 @@
 use std::borrow::Cow;
 
 use super::csv_columns::{json_of, known};
-use crate::contract::{Contract, TypedField};
+use crate::contract::{Contract, KEY, TypedField};
+use crate::decode::{Persons, is_spelled_alike};
 use crate::pseudonym::Pseudonyms;
 
 /// What Hive writes for NULL.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// What a file's name ends in that is no part of a value.
+const ENDINGS: &[&str] =
+    &["ndjson", "jsonl", "json", "csv", "parquet", "gz", "zst", "tmp", "part", "txt"];
 
 /// The columns that the folders of a file give its records, each with its value as JSON; the
 /// innermost folder counts.
@@ -30,20 +35,31 @@ pub(crate) fn given(file: &str, fields: &[TypedField]) -> Vec<(String, Vec<u8>)>
     given
 }
 
-/// Replaces the values of personal columns in the names of folders.
+/// Replaces the values of personal columns in the names of folders and files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Masks {
     pseudonyms: Option<Pseudonyms>,
-    /// Column, and the domain of its pseudonyms.
-    personal: Vec<(String, usize)>,
+    personal: Vec<Person>,
+}
+
+/// A personal column, as names of folders may have it.
+#[derive(Clone, Debug)]
+struct Person {
+    path: String,
+    /// Its names, by the rule that holds in records.
+    names: Persons,
+    /// The domain of its pseudonyms.
+    domain: usize,
 }
 
 impl Masks {
     pub(super) fn new(contract: &Contract, pseudonyms: Option<&Pseudonyms>) -> Self {
         let mut pseudonyms = pseudonyms.cloned();
-        let personal = contract.personal.iter().filter_map(|personal| {
+        let fields = contract.personal.iter().filter(|personal| personal.path != KEY);
+        let personal = fields.filter_map(|personal| {
             let domain = pseudonyms.as_mut()?.domain(&personal.domain);
-            Some((personal.path.clone(), domain))
+            let path = personal.path.clone();
+            Some(Person { names: Persons::called([path.as_str()]), path, domain })
         });
         let personal = personal.collect();
         Self { pseudonyms, personal }
@@ -51,23 +67,51 @@ impl Masks {
 
     /// A path below the folder as others may see it.
     pub(super) fn apply<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        let Some(pseudonyms) = self.pseudonyms.as_ref().filter(|_| path.contains('=')) else {
+        let Some(pseudonyms) = self.pseudonyms.as_ref().filter(|_| path.contains(['=', ':', '%']))
+        else {
             return Cow::Borrowed(path);
         };
         let mut pseudonyms = pseudonyms.clone();
-        let masked = path.split('/').map(|part| {
-            let Some((name, value)) = part.split_once('=') else { return part.to_owned() };
-            let plain = decoded(name);
-            let is_meant = |(path, _): &&(String, usize)| path.eq_ignore_ascii_case(&plain);
-            match self.personal.iter().find(is_meant) {
-                Some((_, domain)) if !value.is_empty() && value != NULL => {
-                    format!("{name}={}", pseudonyms.of(*domain, decoded(value).as_bytes()))
-                }
-                _ => part.to_owned(),
-            }
-        });
-        Cow::Owned(masked.collect::<Vec<_>>().join("/"))
+        let n_folders = path.matches('/').count();
+        let (mut masked, mut parent) = (Vec::new(), "");
+        for (n, part) in path.split('/').enumerate() {
+            masked.push(self.part(parent, part, n == n_folders, &mut pseudonyms));
+            parent = part.split('=').next().unwrap_or_default();
+        }
+        Cow::Owned(masked.join("/"))
     }
+
+    /// One folder or file of a path. What stands behind the name of a personal column is its value
+    /// to the end: nobody knows where it would end before.
+    fn part(&self, parent: &str, part: &str, is_file: bool, pseudonyms: &mut Pseudonyms) -> String {
+        let (stem, ending) = part.split_at(part.len() - if is_file { ending(part) } else { 0 });
+        let found = self.personal.iter().filter_map(|person| {
+            let start = person.names.value_in_path(parent, stem, is_file)?;
+            let name = decoded(&stem[..start]);
+            let is_whole = is_spelled_alike(name.trim_end_matches(['=', ':']), &person.path);
+            Some((start, !is_whole, person))
+        });
+        match found.min_by_key(|(start, is_part, _)| (*start, *is_part)) {
+            Some((start, _, person)) if !stem[start..].is_empty() && stem[start..] != *NULL => {
+                let value = decoded(&stem[start..]);
+                let pseudonym = pseudonyms.of(person.domain, value.as_bytes());
+                format!("{}{pseudonym}{ending}", &stem[..start])
+            }
+            _ => part.to_owned(),
+        }
+    }
+}
+
+/// The length of what a file's name ends in that says what the file is, as in `.csv.gz`.
+fn ending(name: &str) -> usize {
+    let mut stem = name;
+    while let Some((before, last)) = stem.rsplit_once('.') {
+        if !ENDINGS.contains(&last) {
+            break;
+        }
+        stem = before;
+    }
+    name.len() - stem.len()
 }
 
 /// A name without the escapes that Hive and others write for what a path cannot hold.
@@ -132,5 +176,55 @@ CREATE TABLE bronze.t (user_id STRING, n INT) TBLPROPERTIES ('lake.source' = 'fo
             format!("user_id={alice}/n=5/a.csv")
         );
         assert_eq!(masks.apply("n=5/user_id.csv"), "n=5/user_id.csv");
+    }
+
+    #[test]
+    fn names_are_those_of_a_person_by_the_rule_of_records() {
+        let text = "-- One row is a record.
+CREATE TABLE bronze.t (user_id STRING, st STRUCT<device_id STRING>) TBLPROPERTIES ('lake.source' = 'folder:t', 'lake.personal' = 'user_id, st.device_id')";
+        let contract = parse(&TableName::new("bronze", "t"), "t.sql", text).unwrap();
+        let mut pseudonyms = Pseudonyms::new(&[7; 32]);
+        let masks = Masks::new(&contract, Some(&pseudonyms));
+        let user = pseudonyms.domain("user_id");
+        let device = pseudonyms.domain("st.device_id");
+        let (user, device) =
+            (pseudonyms.of(user, b"RAW").to_owned(), pseudonyms.of(device, b"RAW").to_owned());
+        for (path, who) in [
+            ("user_id=RAW/a.csv", &user),
+            ("USER-ID=RAW/a.csv", &user),
+            ("userId=RAW/a.csv", &user),
+            ("user%5Fid=RAW/a.csv", &user),
+            ("user%255Fid=RAW/a.csv", &user),
+            ("user_id%3DRAW/a.csv", &user),
+            ("user id=RAW/a.csv", &user),
+            ("user_id:RAW/a.csv", &user),
+            ("x/context.user_id=RAW/n=1/a.csv", &user),
+            ("user/id=RAW/a.csv", &user),
+            ("day=2026-03-01,user_id=RAW/a.csv", &user),
+            ("device_id=RAW/a.csv", &device),
+            ("st.device_id=RAW/a.csv", &device),
+            ("st.Device-Id=RAW/a.csv", &device),
+            ("n=1/user_id=RAW.csv.gz", &user),
+            ("export-user_id=RAW.ndjson", &user),
+            ("events_userid=RAW.parquet", &user),
+            ("user_id=RAW/", &user),
+        ] {
+            let masked = masks.apply(path);
+            assert!(!masked.contains("RAW") && masked.contains(who.as_str()), "{path}: {masked}");
+        }
+        assert!(masks.apply("user_id=RAW.csv.gz").ends_with(".csv.gz"));
+        assert_ne!(masks.apply("user_id=a.csv"), masks.apply("user_id=b.csv"));
+        for path in [
+            "n=RAW/a.csv",
+            "superuser_id=RAW/a.csv",
+            "user=RAW/a.csv",
+            "id=RAW/a.csv",
+            "user_id=/a.csv",
+            "user_id=__HIVE_DEFAULT_PARTITION__/a.csv",
+            "at=2026-03-01T10:00:00/x=a%20b.csv",
+            "100%/a.csv",
+        ] {
+            assert_eq!(masks.apply(path), path);
+        }
     }
 }

@@ -95,7 +95,9 @@ impl Walk<'_> {
             return Err("it is a link that leads nowhere, or in a circle");
         };
         if !self.local.allows(&target) {
-            return Err("it is a link out of the landing folder, and not followed: land a copy");
+            return Err(
+                "it is a link out of the landing folder, and not followed: land a copy, or name the folder that it leads to in `ingest.linked_folders`",
+            );
         }
         let Ok(metadata) = target.metadata() else { return Ok(()) };
         if metadata.is_file() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::away::{away, noted};
 use super::{Job, LOST_ROUNDS_MAX, Look, Ready, Round, Total};
 use crate::batchlog::{Batch, Range, split};
-use crate::contract::Source;
+use crate::contract::{Source, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::folder::{Folder, Glance, Log, Reader, Watch};
 use crate::quarantine;
@@ -57,6 +57,25 @@ pub(super) async fn ingest_folder(
             return Outcome::Lost.version(&table.to_string()).map(drop);
         }
     }
+}
+
+/// Refuses to go on where the log of batches ends before what the table holds.
+///
+/// # Errors
+/// `Data`, with the way out.
+pub(super) fn refuse_shorter_log(
+    table: &TableName,
+    source: &str,
+    committed: i64,
+    log: &Log,
+) -> Result<()> {
+    if committed <= log.last().unwrap_or(-1) {
+        return Ok(());
+    }
+    Err(Error::data(format!(
+        "{table} holds batch {committed} of {source}, and the log of batches ends before it"
+    ))
+    .hint("restore <root>/_lake, or move the read files away and the table will go on with new ones under a new source name"))
 }
 
 /// The files whose time other readers of a table would fail on: their records have none.
@@ -116,10 +135,7 @@ impl FolderJob<'_> {
         let mut log = Log::open(own, &contract.name.to_string(), &source).await?;
         let committed = table.txn(&source).await?.unwrap_or(-1);
         total.version = Some(table.version());
-        if committed > log.last().unwrap_or(-1) {
-            return Err(Error::data(format!("{} holds batch {committed} of {source}, and the log of batches ends before it", contract.name))
-                .hint("restore <root>/_lake, or move the read files away and the table will go on with new ones under a new source name"));
-        }
+        refuse_shorter_log(&contract.name, &source, committed, &log)?;
         for number in committed + 1..=log.last().unwrap_or(-1) {
             let Some(batch) = log.batch(number).cloned() else {
                 return self.folded_away(number, committed).await;

@@ -47,6 +47,11 @@ const OURS: &[&str] = &[
     "ssl.key.password",
 ];
 
+/// How clients may speak to brokers.
+const PROTOCOLS: &[&str] = &["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+/// Mechanisms of SASL that are compiled in.
+const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+
 /// How long a token of AWS may take to come.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -59,18 +64,7 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
         Error::usage("`kafka.brokers` is not set")
             .hint("set LAKE_KAFKA_BROKERS, or kafka.brokers in lake.toml, to host:port,…")
     })?;
-    for broker in brokers.split(',').map(str::trim) {
-        // librdkafka takes what is left of a port that is too large.
-        let port = broker.rsplit_once(':').map(|(_, port)| port);
-        if broker.is_empty()
-            || broker.contains('@')
-            || port.is_some_and(|port| port.parse::<u16>().is_err())
-        {
-            let shown = without_user(broker);
-            return Err(Error::usage(format!("setting `kafka.brokers`: `{shown}` is no address"))
-                .hint("write host:port,host:port; user and password are settings of their own"));
-        }
-    }
+    let brokers = addresses(brokers, settings.get("kafka.security_protocol"))?;
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
@@ -116,7 +110,75 @@ pub(crate) fn config(settings: &Settings) -> Result<ClientConfig> {
         config.set(name, value);
         known(&config, &format!("setting `kafka.options`: `{name}`"), value)?;
     }
+    refuse_half_sasl(&config)?;
     Ok(config)
+}
+
+/// The addresses of brokers as librdkafka takes them: what it would not understand it tries for
+/// ever.
+fn addresses(brokers: &str, protocol: Option<&str>) -> Result<String> {
+    let mut addresses = Vec::new();
+    for broker in brokers.split(',').map(str::trim) {
+        let (scheme, address) = match broker.split_once("://") {
+            Some((scheme, address)) => (Some(scheme), address),
+            None => (None, broker),
+        };
+        // librdkafka takes what is left of a port that is too large.
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "9092"));
+        let is_host = !host.is_empty() && !host.contains(['/', ';', '?', '#', '@', '"', '\'', ' ']);
+        if !is_host
+            || port.parse::<u16>().is_ok_and(|port| port == 0)
+            || port.parse::<u16>().is_err()
+        {
+            let shown = without_user(broker);
+            return Err(Error::usage(format!("setting `kafka.brokers`: `{shown}` is no address"))
+                .hint("write host:port,host:port; user and password are settings of their own"));
+        }
+        if let Some(scheme) = scheme
+            && !scheme.eq_ignore_ascii_case(protocol.unwrap_or("plaintext"))
+        {
+            let is_known = PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+            let hint = if is_known {
+                format!(
+                    "write {address}, and set `kafka.security_protocol` (LAKE_KAFKA_SECURITY_PROTOCOL) to {}",
+                    scheme.to_ascii_lowercase()
+                )
+            } else {
+                format!("brokers do not speak {scheme}: write {address}")
+            };
+            let message = format!("setting `kafka.brokers`: `{broker}` is no address of a broker");
+            return Err(Error::usage(message).hint(hint));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses.join(","))
+}
+
+/// Refuses settings of SASL that do without each other: librdkafka would take another mechanism, or
+/// none.
+fn refuse_half_sasl(config: &ClientConfig) -> Result<()> {
+    let protocol = config.get("security.protocol").unwrap_or("plaintext").to_ascii_lowercase();
+    let mechanism = config.get("sasl.mechanism");
+    let is_sasl = protocol.starts_with("sasl");
+    let message = match mechanism {
+        None if is_sasl => "`kafka.security_protocol` asks for SASL, and `kafka.sasl_mechanism` (LAKE_KAFKA_SASL_MECHANISM) is not set".to_owned(),
+        Some(_) if !is_sasl => "`kafka.sasl_mechanism` is set, and `kafka.security_protocol` (LAKE_KAFKA_SECURITY_PROTOCOL) is neither sasl_plaintext nor sasl_ssl".to_owned(),
+        Some(mechanism) if !MECHANISMS.contains(&mechanism) => {
+            "setting `kafka.sasl_mechanism` (LAKE_KAFKA_SASL_MECHANISM) is none that lake knows".to_owned()
+        }
+        Some(mechanism) if mechanism != "OAUTHBEARER" => {
+            let needed = [("sasl.username", "username"), ("sasl.password", "password")];
+            let missing = needed.iter().find(|(name, _)| config.get(name).is_none());
+            let Some((_, word)) = missing else { return Ok(()) };
+            format!(
+                "{mechanism} needs `kafka.sasl_{word}`, and it is not set: set LAKE_KAFKA_SASL_{}",
+                word.to_uppercase()
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::usage(message)
+        .hint(format!("mechanisms are {}; `lake config` lists what is set", MECHANISMS.join(", "))))
 }
 
 /// Whether librdkafka takes the property that was set last. Its value is not repeated: it may be a
@@ -246,11 +308,64 @@ mod tests {
         }
         let error = config(&settings(&[brokers, ("LAKE_KAFKA_OPTIONS", "debug")])).unwrap_err();
         assert!(error.to_string().contains("is not NAME=VALUE"), "{error}");
-        for brokers in ["a:99999", "a:1,,b:2", "a:1,b:two", "me:hunter2@a:1"] {
+        for brokers in [
+            "a:99999",
+            "a:1,,b:2",
+            "a:1,b:two",
+            "me:hunter2@a:1",
+            "a:0",
+            ":9092",
+            "a:1;b:2",
+            "a:9092/x",
+            "http://a:9092",
+            "https://a:9092/",
+            "ssl://a:9092",
+        ] {
             let error = config(&settings(&[("LAKE_KAFKA_BROKERS", brokers)])).unwrap_err();
             assert!(error.to_string().contains("is no address"), "{error}");
             assert!(!error.report().contains("hunter2"), "{error}");
         }
         assert!(config(&settings(&[])).unwrap_err().hint_text().is_some());
+    }
+
+    #[test]
+    fn addresses_may_name_the_protocol_that_is_set() {
+        for (brokers, protocol, taken) in [
+            ("a:1, b:2", "plaintext", "a:1,b:2"),
+            ("PLAINTEXT://a:1,b", "plaintext", "a:1,b"),
+            ("ssl://a:1", "ssl", "a:1"),
+            ("[::1]:9092", "plaintext", "[::1]:9092"),
+        ] {
+            let variables =
+                [("LAKE_KAFKA_BROKERS", brokers), ("LAKE_KAFKA_SECURITY_PROTOCOL", protocol)];
+            let config = config(&settings(&variables)).unwrap();
+            assert_eq!(config.get("bootstrap.servers"), Some(taken));
+        }
+    }
+
+    #[test]
+    fn settings_of_sasl_that_miss_each_other_are_named() {
+        let of = |given: &[(&str, &str)]| {
+            let mut variables = vec![("LAKE_KAFKA_BROKERS", "a:1")];
+            variables.extend(given);
+            config(&settings(&variables)).map(drop).map_err(|error| error.report())
+        };
+        let (protocol, mechanism) = ("LAKE_KAFKA_SECURITY_PROTOCOL", "LAKE_KAFKA_SASL_MECHANISM");
+        let (user, password) = ("LAKE_KAFKA_SASL_USERNAME", "LAKE_KAFKA_SASL_PASSWORD");
+        let sasl = (protocol, "SASL_PLAINTEXT");
+        for (given, part) in [
+            (vec![sasl], mechanism),
+            (vec![(mechanism, "PLAIN")], protocol),
+            (vec![(protocol, "ssl"), (mechanism, "PLAIN")], protocol),
+            (vec![sasl, (mechanism, "GSSAPI")], mechanism),
+            (vec![sasl, (mechanism, "plain")], mechanism),
+            (vec![sasl, (mechanism, "PLAIN")], user),
+            (vec![sasl, (mechanism, "SCRAM-SHA-256"), (user, "me")], password),
+        ] {
+            assert!(of(&given).unwrap_err().contains(part), "{given:?}: {:?}", of(&given));
+        }
+        assert_eq!(of(&[sasl, (mechanism, "PLAIN"), (user, "me"), (password, "x")]), Ok(()));
+        assert_eq!(of(&[(protocol, "sasl_ssl"), (mechanism, "OAUTHBEARER")]), Ok(()));
+        assert_eq!(of(&[(protocol, "ssl")]), Ok(()));
     }
 }

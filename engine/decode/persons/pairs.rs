@@ -174,6 +174,27 @@ impl Persons {
         Some(out)
     }
 
+    /// Where the value begins in a part of a path that names a personal column before a `=` or `:`;
+    /// `parent` is the part before. More may stand before the name in a file's name, as in
+    /// `export-user_id=u1.csv`, and behind another pair.
+    pub(crate) fn value_in_path(&self, parent: &str, part: &str, is_file: bool) -> Option<usize> {
+        let mut at = 0;
+        while let Some(sign) = next_sign(part.as_bytes(), at) {
+            let before = &part[at..sign.start];
+            let name = decoded(before);
+            let ends = |from: (usize, &str)| self.names(&name[from.0 + from.1.len()..]);
+            let is_named = self.names(&name)
+                || self.names_within(decoded(parent).as_bytes(), &name)
+                || self.ends_with_name(before)
+                || (is_file || at > 0) && name.match_indices(['-', '_', '.', ' ']).any(ends);
+            if is_named {
+                return Some(sign.end);
+            }
+            at = sign.end;
+        }
+        None
+    }
+
     /// Whether a name stands in a text as that of an element, or of a part of a form.
     pub(super) fn is_tagged(&self, text: &str) -> bool {
         let begins = |rest: &str| {
