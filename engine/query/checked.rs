@@ -29,7 +29,7 @@ use datafusion::physical_expr_common::datum::apply;
 use super::nodes::{input_schema, rewritten};
 use super::quotient::divided;
 use super::written::{sql_name, written};
-use super::{checked_sum, first_known, guard};
+use super::{checked_sum, first_known, floats, guard};
 use crate::error::Error;
 
 /// Replaces, after the coercion of types, whatever may leave the range of its type.
@@ -59,6 +59,13 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_down(|expr| {
         require_constant(&expr)?;
+        if let Expr::TryCast(tried) = &expr
+            && floats::may_be_beyond(&tried.expr.get_type(schema)?, tried.field.data_type())
+        {
+            let name = format!("try_cast({})", expr.schema_name());
+            let (value, to) = (tried.expr.as_ref().clone(), tried.field.data_type().clone());
+            return Ok(Transformed::yes(floats::try_cast(value, to, name)));
+        }
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
         let (name, written) = (expr.schema_name().to_string(), written(&expr));
@@ -79,13 +86,24 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 fn require_constant(expr: &Expr) -> Result<()> {
     if let Expr::Cast(cast) = expr
         && let Expr::Literal(value, _) = cast.expr.as_ref()
-        && (value.data_type().is_numeric() || value.data_type().is_string())
+        && has_errors_of_values(&value.data_type())
         && !cast.field.data_type().is_nested()
-        && value.cast_to(cast.field.data_type()).is_err()
+        && (value.cast_to(cast.field.data_type()).is_err()
+            || floats::is_beyond(value, cast.field.data_type())?)
     {
         return Err(no_cast(&written(expr), cast.field.data_type()));
     }
     Ok(())
+}
+
+/// Whether the errors of casts from a type repeat a value.
+fn has_errors_of_values(from: &DataType) -> bool {
+    from.is_numeric() || from.is_string() || is_bytes(from)
+}
+
+fn is_bytes(data_type: &DataType) -> bool {
+    use DataType::{Binary, BinaryView, FixedSizeBinary, LargeBinary};
+    matches!(data_type, Binary | LargeBinary | BinaryView | FixedSizeBinary(_))
 }
 
 /// A cast that fails where a value does not fit, as those of a query do.
@@ -121,7 +139,7 @@ fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
         Expr::Cast(cast) if !matches!(*cast.expr, Expr::Literal(..)) => {
             let from = cast.expr.get_type(schema)?;
             let to = cast.field.data_type();
-            let repeats = (from.is_numeric() || from.is_string()) && !always_fits(&from, to);
+            let repeats = has_errors_of_values(&from) && !always_fits(&from, to);
             (repeats && !to.is_nested()).then_some(Op::Cast)
         }
         _ => None,
@@ -143,7 +161,8 @@ pub(super) fn always_fits(from: &DataType, to: &DataType) -> bool {
         | (Timestamp(TimeUnit::Microsecond, _), Timestamp(TimeUnit::Microsecond, _) | Date32) => {
             true
         }
-        (_, to) if text(to) || from == to => true,
+        (from, to) if from == to => true,
+        (from, to) if text(to) => !is_bytes(from),
         (from, Float64) if from.is_numeric() => true,
         (from, Float32) if from.is_integer() => true,
         (Boolean, to) if to.is_numeric() => true,
@@ -250,8 +269,10 @@ impl ScalarUDFImpl for Checked {
             Op::Negate => return self.negated(&args.args[0]),
             Op::ShiftLeft | Op::ShiftRight => return self.shifted(&args.args),
             Op::Cast => {
-                let cast = args.args[0].cast_to(&self.data_type, None);
-                return cast.map_err(|_| no_cast(&self.written, &self.data_type));
+                let no_cast = |_| no_cast(&self.written, &self.data_type);
+                let made = args.args[0].cast_to(&self.data_type, None).map_err(no_cast)?;
+                self.require_finite(&args.args[0], &made)?;
+                return Ok(made);
             }
         };
         let result =
@@ -303,6 +324,18 @@ impl Checked {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
         }
         Ok(ColumnarValue::Array(result))
+    }
+
+    /// A number does not become infinity.
+    fn require_finite(&self, from: &ColumnarValue, made: &ColumnarValue) -> Result<()> {
+        if !floats::may_be_beyond(&from.data_type(), &self.data_type) {
+            return Ok(());
+        }
+        let n_rows = if let ColumnarValue::Array(array) = made { array.len() } else { 1 };
+        match floats::beyond(&from.to_array(n_rows)?, &made.to_array(n_rows)?)? {
+            None => Ok(()),
+            Some(_) => Err(no_cast(&self.written, &self.data_type)),
+        }
     }
 
     /// The kernels compute decimals in 128 or 256 bits, which hold more digits than the types.
@@ -364,8 +397,12 @@ fn divides_by_zero(written: &str) -> DataFusionError {
 }
 
 fn no_cast(written: &str, data_type: &DataType) -> DataFusionError {
-    let message =
-        format!("`{written}`: a value is no {}, or out of its range", sql_name(data_type));
+    let name = sql_name(data_type);
+    let message = if data_type.is_string() {
+        format!("`{written}`: a value is no {name}, since its bytes are no UTF-8")
+    } else {
+        format!("`{written}`: a value is no {name}, or out of its range")
+    };
     let hint = "TRY_CAST(…) gives NULL instead; WHERE TRY_CAST(x AS …) IS NULL AND x IS NOT NULL finds the rows";
     DataFusionError::External(Box::new(Error::data(message).hint(hint)))
 }
