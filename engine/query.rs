@@ -40,16 +40,20 @@ mod explain;
 mod first_known;
 mod fitted;
 mod fixed_sum;
+mod floats;
 mod guard;
 mod hash;
 mod intervals;
 mod joins;
+mod json;
 mod kinds;
 mod list_sum;
 mod local;
 mod micros;
 mod moving;
+mod nested_order;
 mod nodes;
+mod null_lists;
 mod nulls;
 mod numbers;
 mod one_value;
@@ -61,6 +65,7 @@ mod parts;
 mod pulled;
 mod quotient;
 mod reporting;
+mod rounded;
 mod series;
 mod shapes;
 mod simple;
@@ -164,7 +169,8 @@ impl Query {
         }
         let functions = times::functions().into_iter().chain(bounded::functions(&context));
         let functions = functions.chain(series::lists(&context)).chain([bins::date_bin()]);
-        let functions = functions.chain(list_sum::function(&context));
+        let functions = functions.chain(list_sum::function(&context)).chain([json::json_valid()]);
+        let functions = functions.chain(rounded::functions(&context));
         functions
             .collect::<Vec<_>>()
             .into_iter()
