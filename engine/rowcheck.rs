@@ -3,12 +3,13 @@
 //! A check that cannot be computed for a row (a division by zero, a text that is no number, a value
 //! beyond its type) is broken by that row alone. Nothing that is said of it repeats a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::contract::{Check, Contract, OnViolation, Type, Violation, functions_of, quoted};
@@ -113,13 +114,32 @@ impl RowChecks {
         }
     }
 
+    /// Whether a check looks at one of these columns.
+    pub fn look_at(&self, columns: &BTreeSet<&str>) -> bool {
+        self.checks.iter().any(|(_, expression)| {
+            let read = collect_columns(expression);
+            read.iter().any(|column| columns.contains(column.name()))
+        })
+    }
+
     /// Sorts the rows of a batch. A check that must hold makes an error instead.
     pub fn sort(&self, rows: RecordBatch, violations: &mut Violations) -> Result<Sorted> {
+        self.sort_as(rows, None, violations)
+    }
+
+    /// Sorts the rows of a batch by what they were when they came, where that is something else.
+    pub fn sort_as(
+        &self,
+        rows: RecordBatch,
+        came: Option<&RecordBatch>,
+        violations: &mut Violations,
+    ) -> Result<Sorted> {
         violations.n_rows += rows.num_rows() as u64;
         let mut keep: Option<Vec<bool>> = None;
         let mut quarantined: BTreeMap<usize, String> = BTreeMap::new();
         for (check, expression) in &self.checks {
-            let Broken { is_false, failed } = self.broken(check, expression.as_ref(), &rows)?;
+            let Broken { is_false, failed } =
+                self.broken(check, expression.as_ref(), came.unwrap_or(&rows))?;
             let n = is_false.len() + failed.len();
             if n == 0 {
                 continue;
@@ -299,8 +319,8 @@ fn judge_apart(
     }
 }
 
-/// In a table that a query computes, a broken check means a wrong query: it fails by default, and
-/// so does a text that is too long, which the decoder would have found in a record.
+/// In a table that a query computes, a broken check means a wrong query: it fails by default, and so
+/// does a text that is too long or no JSON, which the decoder would have found in a record.
 pub fn strict(contract: &Contract) -> Contract {
     let mut contract = contract.clone();
     for check in &mut contract.checks {
@@ -311,7 +331,7 @@ pub fn strict(contract: &Contract) -> Contract {
     let mut checks = Vec::new();
     for column in &contract.columns {
         let (name, sql) = (&column.field.name, quoted(&column.field.name));
-        lengths(&column.field.data_type, name, &sql, &mut |name, expression| {
+        texts(&column.field.data_type, name, &sql, &mut |name, expression| {
             checks.push(Check {
                 name,
                 expression,
@@ -324,17 +344,18 @@ pub fn strict(contract: &Contract) -> Contract {
     contract
 }
 
-/// A check for each length in a type, also of the fields of a struct: its name, and its SQL.
-fn lengths(data_type: &Type, path: &str, sql: &str, add: &mut impl FnMut(String, String)) {
+/// A check for each kind of text in a type, also of the fields of a struct: its name, and its SQL.
+fn texts(data_type: &Type, path: &str, sql: &str, add: &mut impl FnMut(String, String)) {
     match data_type {
         Type::Text { max: Some(max) } => {
             add(format!("{path}_fits_its_varchar"), format!("character_length({sql}) <= {max}"));
         }
+        Type::Json => add(format!("{path}_is_json"), format!("json_valid({sql})")),
         Type::Struct(fields) => {
             for field in fields {
                 let (path, sql) =
                     (format!("{path}.{}", field.name), format!("{sql}['{}']", field.name));
-                lengths(&field.data_type, &path, &sql, add);
+                texts(&field.data_type, &path, &sql, add);
             }
         }
         _ => {}
