@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
-    DataType, ExactNumberInfo, Expr, ExprWithAlias, TypedString, Value, VisitMut, VisitorMut,
+    DataType, ExactNumberInfo, Expr, ExprWithAlias, Select, SelectFlavor, SelectItem, TypedString,
+    Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::parse;
@@ -45,6 +46,15 @@ struct Doubles;
 
 impl VisitorMut for Doubles {
     type Break = ();
+
+    /// `FROM t` is `SELECT * FROM t`, as in `DuckDB`, and no row of no columns.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
+            let all = WildcardAdditionalOptions::default();
+            select.projection.push(SelectItem::Wildcard(all));
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Value(value) = expr
@@ -114,6 +124,18 @@ mod tests {
             ("'abc' || 'd' LIKE 'abcd'", "true"),
         ] {
             assert_eq!(run(&format!("SELECT {expression}")).as_deref(), Ok(value), "{expression}");
+        }
+    }
+
+    #[test]
+    fn from_without_select_takes_all_columns() {
+        for (sql, rows) in [
+            ("FROM (VALUES (1, 2)) t(a, b) LIMIT 1", "1 2"),
+            ("FROM (VALUES (1)) t(a) UNION ALL FROM (VALUES (2)) u(a) ORDER BY a", "1, 2"),
+            ("WITH w AS (FROM (VALUES (7)) t(a)) FROM w", "7"),
+            ("FROM (VALUES (1, 2)) t(a, b) SELECT b", "2"),
+        ] {
+            assert_eq!(run(sql).as_deref(), Ok(rows), "{sql}");
         }
     }
 
