@@ -1,3 +1,5 @@
+//! Rounded decimals beside other numbers, and the types of all functions of decimals.
+
 use std::collections::BTreeSet;
 
 use datafusion::arrow::array::RecordBatch;
