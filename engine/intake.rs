@@ -18,9 +18,11 @@ use crate::rowcheck::{RowChecks, Violations};
 use crate::table::nameless;
 
 mod arrival;
+mod raw;
 mod registry;
 
 use arrival::{Arrival, part};
+use raw::Raw;
 
 /// Rows in one Arrow batch: few enough to stay in the processor's caches.
 const BATCH_ROWS: usize = 2048;
@@ -37,6 +39,8 @@ pub struct Intake {
     file: Option<Arc<str>>,
     arrival: Arrival,
     checks: RowChecks,
+    /// The records once more as they came, where a check looks at a personal column.
+    raw: Option<Box<Raw>>,
     schema: SchemaRef,
     /// Columns whose values name folders.
     partition_by: Vec<String>,
@@ -67,6 +71,7 @@ impl Intake {
             file: None,
             arrival: Arrival::new(contract, pseudonyms.as_ref()),
             decoder: Decoder::new(contract, pseudonyms)?,
+            raw: Raw::new(contract, &checks)?.map(Box::new),
             checks,
             schema: contract.schema(),
             partition_by: contract.partition_by.clone(),
@@ -85,13 +90,18 @@ impl Intake {
         let origin = &chunk.origin;
         if origin.file != self.file {
             let columns = origin.file.as_deref().map(|file| given(file, &self.fields));
-            self.decoder.give(&columns.unwrap_or_default());
+            let columns = columns.unwrap_or_default();
             // Also of a replay, whose records have the name of their file.
-            self.decoder.expect(match origin.file.as_deref().and_then(format_of) {
+            let form = match origin.file.as_deref().and_then(format_of) {
                 Some((Format::Csv, _)) => Form::Texts,
                 Some((Format::Parquet, _)) => Form::Rows,
                 Some((Format::Json, _)) | None => Form::Objects,
-            });
+            };
+            let raw = self.raw.iter_mut().map(|raw| &mut raw.decoder);
+            for decoder in std::iter::once(&mut self.decoder).chain(raw) {
+                decoder.give(&columns);
+                decoder.expect(form);
+            }
             self.file.clone_from(&origin.file);
         }
         match &chunk.body {
@@ -155,6 +165,9 @@ impl Intake {
         };
         match result {
             Ok(()) => {
+                if let (Some(raw), Some(span)) = (&mut self.raw, &record.span) {
+                    raw.decode(&bytes[span.clone()], origin.topic.is_some())?;
+                }
                 self.pending.push(record);
                 if self.pending.len() >= BATCH_ROWS || self.decoder.text_bytes() >= BATCH_BYTES {
                     self.flush(origin, bytes)?;
@@ -223,8 +236,9 @@ impl Intake {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|cause| {
             Error::internal("decoded rows do not fit their contract").caused_by(cause)
         })?;
-        let (rows, pending) = self.nameable(origin, bytes, rows, pending)?;
-        let sorted = self.checks.sort(rows, &mut self.violations)?;
+        let came = self.raw.as_mut().map(|raw| raw.rows(&rows, &pending, bytes)).transpose()?;
+        let (rows, came, pending) = self.nameable(origin, bytes, rows, came, pending)?;
+        let sorted = self.checks.sort_as(rows, came.as_ref(), &mut self.violations)?;
         for (row, message) in sorted.quarantined {
             self.reject(origin, &pending[row], bytes, Class::CheckFailed, message);
         }
@@ -240,11 +254,12 @@ impl Intake {
         origin: &Origin,
         bytes: &[u8],
         rows: RecordBatch,
+        came: Option<RecordBatch>,
         pending: Vec<Record>,
-    ) -> Result<(RecordBatch, Vec<Record>)> {
+    ) -> Result<(RecordBatch, Option<RecordBatch>, Vec<Record>)> {
         let nameless = nameless(&rows, &self.partition_by);
         if nameless.is_empty() {
-            return Ok((rows, pending));
+            return Ok((rows, came, pending));
         }
         let mut keep = vec![true; pending.len()];
         for (row, why) in nameless {
@@ -253,9 +268,13 @@ impl Intake {
         }
         let kept = pending.into_iter().zip(&keep).filter(|(_, keep)| **keep);
         let kept = kept.map(|(record, _)| record).collect();
-        let rows = filter_record_batch(&rows, &BooleanArray::from(keep))
-            .map_err(|cause| Error::internal("cannot filter rows").caused_by(cause))?;
-        Ok((rows, kept))
+        let keep = BooleanArray::from(keep);
+        let filtered = |rows: &RecordBatch| {
+            filter_record_batch(rows, &keep)
+                .map_err(|cause| Error::internal("cannot filter rows").caused_by(cause))
+        };
+        let came = came.as_ref().map(filtered).transpose()?;
+        Ok((filtered(&rows)?, came, kept))
     }
 }
 

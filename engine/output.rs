@@ -21,6 +21,7 @@ use crate::printable;
 
 mod held;
 mod names;
+mod nested;
 mod time;
 mod values;
 use held::Held;
@@ -145,7 +146,9 @@ impl<W: Write + Send> Printer<W> {
     pub fn finish(self) -> Result<Option<usize>> {
         match self.sink {
             Sink::Table { mut out, batches, n_rows, schema, lines } => {
-                let shown = |rows| names::rename(rows, &shown_names(rows.schema_ref()));
+                let shown = |rows: &RecordBatch| {
+                    nested::as_json(&names::rename(rows, &shown_names(rows.schema_ref()))?)
+                };
                 let batches = batches.iter().map(shown).collect::<Result<Vec<_>, _>>();
                 let mut batches = batches.map_err(failed)?;
                 if batches.is_empty() {
@@ -203,6 +206,7 @@ fn options(formatters: &dyn ArrayFormatterFactory) -> FormatOptions<'_> {
 }
 
 fn write_csv(out: &mut impl Write, rows: &RecordBatch) -> Result<()> {
+    let rows = &nested::as_json(rows).map_err(failed)?;
     let options = options(&values::Exact);
     let mut columns = Vec::new();
     for (column, field) in rows.columns().iter().zip(rows.schema_ref().fields()) {

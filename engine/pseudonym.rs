@@ -20,6 +20,8 @@ pub struct Pseudonyms {
     key_id: String,
     remembered: Vec<HashMap<Box<[u8]>, Box<str>>>,
     domains: Vec<String>,
+    /// Whether each id stands for itself.
+    keeps_ids: bool,
 }
 
 impl fmt::Debug for Pseudonyms {
@@ -37,7 +39,13 @@ impl Pseudonyms {
             key_id: hex::encode(&digest[..3]),
             remembered: Vec::new(),
             domains: Vec::new(),
+            keeps_ids: false,
         }
+    }
+
+    /// Ids in the place of their pseudonyms, for what looks at them and keeps nothing.
+    pub fn kept_ids() -> Self {
+        Self { keeps_ids: true, ..Self::new(&[0; 32]) }
     }
 
     /// Which key this is, as each pseudonym begins: six hex digits that do not help to find it.
@@ -60,6 +68,9 @@ impl Pseudonyms {
         let remembered = &mut self.remembered[domain];
         if remembered.len() >= REMEMBERED {
             remembered.clear();
+        }
+        if self.keeps_ids && !remembered.contains_key(id) {
+            remembered.insert(id.into(), String::from_utf8_lossy(id).into());
         }
         if !remembered.contains_key(id) {
             let mut mac = self.mac.clone();

@@ -46,11 +46,13 @@ mod failure;
 mod first_known;
 mod fitted;
 mod fixed_sum;
+mod floats;
 mod growth;
 mod guard;
 mod hash;
 mod intervals;
 mod joins;
+mod json;
 mod kinds;
 mod lifted;
 mod like;
@@ -61,7 +63,9 @@ mod moments;
 mod moving;
 mod near;
 mod nearest;
+mod nested_order;
 mod nodes;
+mod null_lists;
 mod nulls;
 mod numbers;
 mod one_value;
@@ -75,6 +79,7 @@ mod pulled;
 mod quotient;
 mod reporting;
 mod respelled;
+mod rounded;
 mod series;
 mod shapes;
 mod similar;
@@ -185,10 +190,10 @@ impl Query {
             context.register_udtf(name, function);
         }
         let functions = times::functions().into_iter().chain(bounded::functions(&context, room));
-        let functions = functions
-            .chain(series::lists(&context, room))
-            .chain([bins::date_bin(), aliases::mark()]);
+        let functions = functions.chain(series::lists(&context, room));
+        let functions = functions.chain([bins::date_bin(), aliases::mark(), json::json_valid()]);
         let functions = functions.chain(list_sum::function(&context));
+        let functions = functions.chain(rounded::functions(&context));
         functions
             .collect::<Vec<_>>()
             .into_iter()

@@ -3,13 +3,14 @@
 //! A check that cannot be computed for a row (a division by zero, a text that is no number, a value
 //! beyond its type) is broken by that row alone. Nothing that is said of it repeats a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::contract::{Check, Contract, OnViolation, Violation, functions_of};
@@ -117,13 +118,32 @@ impl RowChecks {
         }
     }
 
+    /// Whether a check looks at one of these columns.
+    pub fn look_at(&self, columns: &BTreeSet<&str>) -> bool {
+        self.checks.iter().any(|(_, expression)| {
+            let read = collect_columns(expression);
+            read.iter().any(|column| columns.contains(column.name()))
+        })
+    }
+
     /// Sorts the rows of a batch. A check that must hold makes an error instead.
     pub fn sort(&self, rows: RecordBatch, violations: &mut Violations) -> Result<Sorted> {
+        self.sort_as(rows, None, violations)
+    }
+
+    /// Sorts the rows of a batch by what they were when they came, where that is something else.
+    pub fn sort_as(
+        &self,
+        rows: RecordBatch,
+        came: Option<&RecordBatch>,
+        violations: &mut Violations,
+    ) -> Result<Sorted> {
         violations.n_rows += rows.num_rows() as u64;
         let mut keep: Option<Vec<bool>> = None;
         let mut quarantined: BTreeMap<usize, String> = BTreeMap::new();
         for (check, expression) in &self.checks {
-            let Broken { is_false, failed } = self.broken(check, expression.as_ref(), &rows)?;
+            let Broken { is_false, failed } =
+                self.broken(check, expression.as_ref(), came.unwrap_or(&rows))?;
             let n = is_false.len() + failed.len();
             if n == 0 {
                 continue;

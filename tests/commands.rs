@@ -24,6 +24,36 @@ fn csv_and_ndjson_have_whole_integers_nulls_and_times_in_utc() {
 }
 
 #[test]
+fn what_a_query_may_not_say_is_named() {
+    let lake = Lake::new();
+    for (sql, parts) in [
+        ("SELECT CAST('2024' AS DATE FORMAT 'YYYY')", ["CAST with format", "not supported"]),
+        ("SELECT 1 AS x ORDER BY x WITH FILL", ["WITH FILL", "not supported"]),
+        ("DROP TABLE t", ["only reads", "would change something"]),
+        ("CREATE TABLE t AS SELECT 1", ["only reads", "would change something"]),
+        ("SET x = 1", ["only reads", "would change something"]),
+    ] {
+        lake.run(&["sql", sql]).says(2, &parts);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_end_a_cast_with_its_place_and_a_way_out() {
+    let contract = "-- One row per record.\nCREATE TABLE bronze.t (id STRING NOT NULL)\nTBLPROPERTIES ('lake.source' = 'folder:t')";
+    let lake = Lake::with(&[("lake/bronze/t.sql", contract)]);
+    lake.land("t/a.ndjson", b"{\"id\":5}\n");
+    lake.ok(&["run", "all"]);
+    let sql = "SELECT CAST(raw AS STRING) AS raw FROM bronze.quarantine";
+    assert_eq!(lake.rows(sql), [json!({"raw": "{\"id\":5}"})]);
+    lake.land("t/b.ndjson", b"{\"id\":\"\xe9\"}\n");
+    lake.ok(&["run", "all"]);
+    let output = lake.run(&["sql", sql]);
+    output.says(1, &["`CAST(", "raw AS STRING)`", "no UTF-8", "TRY_CAST"]);
+    let tried = sql.replace("CAST", "TRY_CAST") + " ORDER BY 1";
+    assert_eq!(lake.rows(&tried), [json!({"raw": "{\"id\":5}"}), json!({"raw": null})]);
+}
+
+#[test]
 fn json_is_one_list_also_of_no_rows() {
     let lake = Lake::new();
     let output = lake.ok(&["sql", "SELECT value FROM generate_series(1, 3)", "--output", "json"]);

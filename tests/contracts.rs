@@ -70,6 +70,32 @@ fn a_check_beside_a_column_of_a_model_fails_its_run() {
 }
 
 #[test]
+fn a_json_column_of_a_model_holds_json() {
+    let columns = "id STRING, doc JSON, part STRUCT<doc JSON, note STRING>";
+    let lake = lake("id STRING, doc STRING", &[]);
+    lake.file("lake/silver/g.sql", &format!("CREATE TABLE silver.g ({columns})"));
+    lake.file(
+        "sql/silver/g.sql",
+        "SELECT id, CASE WHEN id <> 'c' THEN doc END AS doc, named_struct('doc', CASE WHEN id = 'c' THEN doc END, 'note', doc) AS part FROM bronze.t",
+    );
+    lake.land(
+        "t/a.ndjson",
+        b"{\"id\":\"a\",\"doc\":\"{\\\"a\\\":[1,null]}\"}\n{\"id\":\"b\"}\n{\"id\":\"c\",\"doc\":\" 5 \"}\n",
+    );
+    lake.ok(&["run", "all"]);
+    assert_eq!(lake.number("SELECT count(*) AS n FROM silver.g"), 3);
+    for (id, name) in [("d", "doc_is_json"), ("c", "part.doc_is_json")] {
+        let line = format!("{{\"id\":\"{id}\",\"doc\":\"{{secret:1,\"}}\n");
+        let file = lake.land("t/b.ndjson", line.as_bytes());
+        let run = lake.run(&["run", "all"]);
+        run.says(1, &["silver.g", name]);
+        assert!(!run.stderr.contains("secret"), "{}", run.stderr);
+        std::fs::remove_file(file).unwrap();
+        std::fs::remove_dir_all(lake.root()).unwrap();
+    }
+}
+
+#[test]
 fn words_of_sql_are_names_of_columns_like_any_other() {
     let columns = "\"from\" VARCHAR(3) CHECK (\"from\" <> 'x'), \"true\" VARCHAR(3), current_date VARCHAR(3), \"order\" BIGINT";
     let lake = lake(columns, &[]);

@@ -180,6 +180,51 @@ fn messages_of_faults_and_checks_say_no_value() {
 }
 
 #[test]
+fn a_check_judges_the_id_that_came_and_not_its_pseudonym() {
+    let contract = "-- One row per visit.
+CREATE TABLE bronze.visits (
+    visit_id STRING NOT NULL,
+    user_id  VARCHAR(30),
+    who      STRUCT<id STRING, age BIGINT>,
+    note     STRING,
+    CONSTRAINT known CHECK (user_id <> 'anonymous' AND user_id LIKE 'RAW%'),
+    CONSTRAINT named CHECK (who['id'] <> 'RAW-nobody'),
+    CONSTRAINT noted CHECK (note <> 'RAW'),
+    CONSTRAINT given CHECK (user_id IS NOT NULL)
+)
+TBLPROPERTIES ('lake.source' = 'folder:visits', 'lake.personal' = 'user_id, who.id')";
+    let lake = Lake::with(&[("lake/bronze/visits.sql", contract)]);
+    lake.ok(&["check"]);
+    let lines = [
+        json!({"visit_id": "a", "user_id": RAW, "who": {"id": RAW}}),
+        json!({"visit_id": "b", "user_id": "anonymous"}),
+        json!({"visit_id": "c", "user_id": "x1"}),
+        json!({"visit_id": "d", "user_id": RAW, "who": {"id": "RAW-nobody"}}),
+        json!({"visit_id": "e", "user_id": RAW, "note": "RAW"}),
+        json!({"visit_id": "f", "user_id": ""}),
+        json!({"visit_id": "g", "user_id": 5}),
+        json!({"visit_id": "h", "user_id": RAW, "who": {"age": 3}}),
+        json!({"visit_id": "i", "user_id": format!("{RAW}{RAW}")}),
+    ];
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    lake.land("visits/a.ndjson", (lines.join("\n") + "\n").as_bytes());
+    let run = lake.ok(&["run", "all"]);
+    let kept = lake.rows("SELECT visit_id, user_id FROM bronze.visits ORDER BY visit_id");
+    let ids: Vec<&str> = kept.iter().map(|row| row["visit_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["a", "h"]);
+    assert_eq!(kept[0]["user_id"], kept[1]["user_id"]);
+    assert!(kept.iter().all(|row| !row.to_string().contains("RAW")), "{kept:?}");
+    let said = lake.rows("SELECT error_message AS m FROM bronze.quarantine ORDER BY position");
+    let said: Vec<&str> = said.iter().map(|row| row["m"].as_str().unwrap()).collect();
+    let check = |name: &str| format!("check `{name}` is false");
+    assert_eq!(said[..5], ["known", "known", "named", "noted", "given"].map(check));
+    assert_eq!(said.len(), 7);
+    for text in said.iter().copied().chain([run.stdout.as_str(), run.stderr.as_str()]) {
+        assert!(!text.contains("RAW"), "{text}");
+    }
+}
+
+#[test]
 fn messages_of_functions_say_no_value() {
     let lake = lake();
     let line = json!({"order_id": "a", "note": format!("{RAW}(")});

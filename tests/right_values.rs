@@ -248,6 +248,49 @@ fn a_window_that_moves_keeps_nothing_of_what_left_it() {
 }
 
 #[test]
+fn an_aggregate_of_bits_over_a_window_that_moves_is_null_where_no_value_is_left() {
+    let over = |function: &str, frame: &str| {
+        rows(&format!(
+            "SELECT {function} OVER (ORDER BY id ROWS BETWEEN {frame}) AS v FROM bronze.t ORDER BY id"
+        ))
+    };
+    let here = "CURRENT ROW AND CURRENT ROW";
+    for function in ["bit_xor", "bit_and", "bit_or", "sum"] {
+        for distinct in ["", "DISTINCT "] {
+            let call = format!("{function}({distinct}n)");
+            assert_eq!(over(&call, here), ["1", "2", "", "4"], "{call}");
+        }
+    }
+    let two = "1 PRECEDING AND CURRENT ROW";
+    assert_eq!(over("bit_xor(n)", two), ["1", "3", "2", "4"]);
+    assert_eq!(over("bit_or(n)", two), ["1", "3", "2", "4"]);
+    assert_eq!(over("bit_and(n)", two), ["1", "0", "2", "4"]);
+    assert_eq!(over("bit_xor(DISTINCT n % 2)", two), ["1", "1", "0", "0"]);
+    assert_eq!(over("median(DISTINCT n)", two), ["1.0", "1.5", "2.0", "4.0"]);
+    assert_eq!(over("bit_xor(n)", "UNBOUNDED PRECEDING AND CURRENT ROW"), ["1", "3", "3", "7"]);
+}
+
+#[test]
+fn a_window_may_reach_beyond_all_rows() {
+    let far = ["9223372036854775807", "9223372036854775808", "18446744073709551615"];
+    for (unit, by) in ["ROWS", "GROUPS"].iter().flat_map(|unit| far.map(|by| (unit, by))) {
+        let over = |function: &str, frame: &str| {
+            rows(&format!(
+                "SELECT {function} OVER (ORDER BY id {unit} BETWEEN {frame}) AS v FROM bronze.t ORDER BY id"
+            ))
+        };
+        let behind = format!("1 PRECEDING AND {by} FOLLOWING");
+        assert_eq!(over("count(*)", &behind), ["4", "4", "3", "2"], "{unit} {by}");
+        assert_eq!(over("last_value(id)", &behind), ["4", "4", "4", "4"], "{unit} {by}");
+        let before = format!("{by} PRECEDING AND 1 PRECEDING");
+        assert_eq!(over("count(*)", &before), ["0", "1", "2", "3"], "{unit} {by}");
+        let nothing = format!("{by} FOLLOWING AND {by} FOLLOWING");
+        assert_eq!(over("count(*)", &nothing), ["0", "0", "0", "0"], "{unit} {by}");
+        assert_eq!(over("sum(id)", &nothing), ["", "", "", ""], "{unit} {by}");
+    }
+}
+
+#[test]
 fn conditions_of_null_are_null_whatever_the_optimizer_knows_of_the_rest() {
     assert_eq!(rows("SELECT g ~ '.*', g !~ '.*' FROM bronze.t WHERE id = 4"), [","]);
     for pattern in ["'.*'", "'.' || '*'"] {

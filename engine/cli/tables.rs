@@ -206,7 +206,8 @@ impl Tables {
                 }
             });
         }
-        if mistake.message.contains("not supported: ") {
+        let writes = ["DDL not supported: ", "DML not supported: ", "Statement not supported: "];
+        if writes.iter().any(|words| cause.find_root().to_string().contains(words)) {
             "`lake sql` only reads: this statement would change something"
                 .clone_into(&mut mistake.message);
             mistake.hint =

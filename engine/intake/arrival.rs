@@ -74,7 +74,7 @@ impl Arrival {
         columns
     }
 
-    fn keys(&mut self, records: &[Record], bytes: &[u8]) -> ArrayRef {
+    pub(super) fn keys(&mut self, records: &[Record], bytes: &[u8]) -> ArrayRef {
         if records.iter().all(|record| record.key.is_none()) {
             return new_null_array(&DataType::Utf8, records.len());
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{
     ArrayRef, BinaryArray, Date32Array, DurationSecondArray, Float32Array, Float64Array,
-    Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, StructArray, Time32SecondArray,
-    TimestampMicrosecondArray, TimestampNanosecondArray,
+    Int64Array, IntervalMonthDayNanoArray, ListArray, ListBuilder, StringArray, StringBuilder,
+    StructArray, Time32SecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNanoType, TimestampMicrosecondType};
 use serde_json::{Value, json};
@@ -93,7 +93,33 @@ fn times_inside_lists_and_structs_are_the_same() {
     ];
     assert_eq!(objects(&rows), expected);
     let csv = text(Format::Csv, &rows);
-    assert_eq!(csv, format!("list,object\n\"[{at}, ]\",{{at: {at}}}\n,{{at: }}\n"));
+    let first = format!(r#""[""{at}"",null]","{{""at"":""{at}""}}""#);
+    assert_eq!(csv, format!("list,object\n{first}\n,\"{{\"\"at\"\":null}}\"\n"));
+}
+
+#[test]
+fn lists_that_differ_are_shown_so() {
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    builder.append(true);
+    builder.append_value([None::<&str>]);
+    builder.append_value([Some("")]);
+    builder.append_value([Some("a, b")]);
+    builder.append_value([Some("a"), Some("b")]);
+    builder.append_value([Some("\u{1b}[2J")]);
+    builder.append(false);
+    let rows = rows(vec![
+        ("n", Arc::new(Int64Array::from(vec![1; 7]))),
+        ("list", Arc::new(builder.finish())),
+    ]);
+    let lists = ["[]", "[null]", r#"[""]"#, r#"["a, b"]"#, r#"["a","b"]"#, r#"["\u001b[2J"]"#, ""];
+    let csv = text(Format::Csv, &rows);
+    let mut reader = csv::ReaderBuilder::new().from_reader(csv.as_bytes());
+    let found: Vec<String> = reader.records().map(|row| row.unwrap()[1].to_owned()).collect();
+    assert_eq!(found, lists);
+    let table = text(Format::Table, &rows);
+    for (line, list) in table.lines().skip(3).zip(lists) {
+        assert_eq!(line.split('|').nth(2).map(str::trim), Some(list), "{table}");
+    }
 }
 
 #[test]
@@ -137,7 +163,7 @@ fn no_value_is_lost_where_two_columns_have_one_name() {
     ]);
     let expected = json!({"id": 1, "id_1": 2, "id_2": 3, "s": {"x": 4, "x_1": 5}});
     assert_eq!(objects(&rows), [expected]);
-    assert_eq!(text(Format::Csv, &rows), "id,id_1,id,s\n1,2,3,\"{x: 4, x: 5}\"\n");
+    assert_eq!(text(Format::Csv, &rows), "id,id_1,id,s\n1,2,3,\"{\"\"x\"\":4,\"\"x_1\"\":5}\"\n");
     assert!(text(Format::Table, &rows).starts_with('+'));
     let read = parquet(printed(Format::Parquet, &rows));
     let names: Vec<&str> =

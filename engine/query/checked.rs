@@ -30,7 +30,7 @@ use super::nearest::{NEAREST, nearest};
 use super::nodes::{input_schema, rewritten};
 use super::quotient::divided;
 use super::written::{sql_name, written};
-use super::{checked_sum, exact_sum, first_known, guard, respelled};
+use super::{checked_sum, exact_sum, first_known, floats, guard, respelled};
 use crate::error::Error;
 
 /// Replaces, after the coercion of types, whatever may leave the range of its type.
@@ -63,6 +63,13 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         if let Some(value) = constant(&expr)? {
             return Ok(Transformed::yes(Expr::Literal(value, None)));
         }
+        if let Expr::TryCast(tried) = &expr
+            && floats::may_be_beyond(&tried.expr.get_type(schema)?, tried.field.data_type())
+        {
+            let name = format!("try_cast({})", expr.schema_name());
+            let (value, to) = (tried.expr.as_ref().clone(), tried.field.data_type().clone());
+            return Ok(Transformed::yes(floats::try_cast(value, to, name)));
+        }
         let Some(op) = fallible(&expr, schema)? else { return Ok(Transformed::no(expr)) };
         let data_type = expr.get_type(schema)?;
         let (name, written) = (expr.schema_name().to_string(), written(&expr));
@@ -88,14 +95,30 @@ fn constant(expr: &Expr) -> Result<Option<ScalarValue>> {
     let Expr::Cast(cast) = expr else { return Ok(None) };
     let Expr::Literal(value, _) = cast.expr.as_ref() else { return Ok(None) };
     let to = cast.field.data_type();
-    let (from_number, from_text) = (value.data_type().is_numeric(), value.data_type().is_string());
-    if !(from_number || from_text) || to.is_nested() || value.cast_to(to).is_ok() {
+    if !has_errors_of_values(&value.data_type()) || to.is_nested() {
         return Ok(None);
+    }
+    if value.cast_to(to).is_ok() {
+        return if floats::is_beyond(value, to)? {
+            Err(no_cast(&written(expr), to))
+        } else {
+            Ok(None)
+        };
     }
     match respelled::cast_strictly(&ColumnarValue::Scalar(value.clone()), to) {
         Ok(ColumnarValue::Scalar(value)) => Ok(Some(value)),
         _ => Err(no_cast(&written(expr), to)),
     }
+}
+
+/// Whether the errors of casts from a type repeat a value.
+fn has_errors_of_values(from: &DataType) -> bool {
+    from.is_numeric() || from.is_string() || is_bytes(from)
+}
+
+fn is_bytes(data_type: &DataType) -> bool {
+    use DataType::{Binary, BinaryView, FixedSizeBinary, LargeBinary};
+    matches!(data_type, Binary | LargeBinary | BinaryView | FixedSizeBinary(_))
 }
 
 /// A cast that fails where a value does not fit, as those of a query do.
@@ -136,7 +159,7 @@ fn fallible(expr: &Expr, schema: &DFSchema) -> Result<Option<Op>> {
         Expr::Cast(cast) if !matches!(*cast.expr, Expr::Literal(..)) => {
             let from = cast.expr.get_type(schema)?;
             let to = cast.field.data_type();
-            let repeats = (from.is_numeric() || from.is_string()) && !always_fits(&from, to);
+            let repeats = has_errors_of_values(&from) && !always_fits(&from, to);
             (repeats && !to.is_nested()).then_some(Op::Cast)
         }
         Expr::TryCast(cast) => {
@@ -162,7 +185,8 @@ pub(super) fn always_fits(from: &DataType, to: &DataType) -> bool {
         | (Timestamp(TimeUnit::Microsecond, _), Timestamp(TimeUnit::Microsecond, _) | Date32) => {
             true
         }
-        (_, to) if text(to) || from == to => true,
+        (from, to) if from == to => true,
+        (from, to) if text(to) => !is_bytes(from),
         (from, Float64) if from.is_numeric() => true,
         (from, Float32) if from.is_integer() => true,
         (Boolean, to) if to.is_numeric() => true,
@@ -284,8 +308,11 @@ impl ScalarUDFImpl for Checked {
             Op::TryCast => return respelled::cast_or_null(&args.args[0], &self.data_type),
             Op::ToDouble => return nearest(&args.args[0], &self.data_type),
             Op::Cast => {
-                let cast = respelled::cast_strictly(&args.args[0], &self.data_type);
-                return cast.map_err(|_| no_cast(&self.written, &self.data_type));
+                let no_cast = |_| no_cast(&self.written, &self.data_type);
+                let made = respelled::cast_strictly(&args.args[0], &self.data_type);
+                let made = made.map_err(no_cast)?;
+                self.require_finite(&args.args[0], &made)?;
+                return Ok(made);
             }
         };
         let result =
@@ -337,6 +364,18 @@ impl Checked {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
         }
         Ok(ColumnarValue::Array(result))
+    }
+
+    /// A number does not become infinity.
+    fn require_finite(&self, from: &ColumnarValue, made: &ColumnarValue) -> Result<()> {
+        if !floats::may_be_beyond(&from.data_type(), &self.data_type) {
+            return Ok(());
+        }
+        let n_rows = if let ColumnarValue::Array(array) = made { array.len() } else { 1 };
+        match floats::beyond(&from.to_array(n_rows)?, &made.to_array(n_rows)?)? {
+            None => Ok(()),
+            Some(_) => Err(no_cast(&self.written, &self.data_type)),
+        }
     }
 
     /// The kernels compute decimals in 128 or 256 bits, which hold more digits than the types.
@@ -398,8 +437,12 @@ fn divides_by_zero(written: &str) -> DataFusionError {
 }
 
 fn no_cast(written: &str, data_type: &DataType) -> DataFusionError {
-    let message =
-        format!("`{written}`: a value is no {}, or out of its range", sql_name(data_type));
+    let name = sql_name(data_type);
+    let message = if data_type.is_string() {
+        format!("`{written}`: a value is no {name}, since its bytes are no UTF-8")
+    } else {
+        format!("`{written}`: a value is no {name}, or out of its range")
+    };
     let hint = "TRY_CAST(…) gives NULL instead; WHERE TRY_CAST(x AS …) IS NULL AND x IS NOT NULL finds the rows";
     DataFusionError::External(Box::new(Error::data(message).hint(hint)))
 }

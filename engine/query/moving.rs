@@ -24,7 +24,7 @@ use super::exact_sum;
 use super::shapes::{refusal, span_of};
 
 /// Aggregates that give back exactly what they took, or keep all values of their window.
-const EXACT: [&str; 14] = [
+const EXACT: [&str; 11] = [
     "count",
     "sum",
     "avg",
@@ -33,27 +33,47 @@ const EXACT: [&str; 14] = [
     "median",
     "percentile_cont",
     "array_agg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
     "first_value",
     "last_value",
     "checked_distinct_sum",
 ];
 
+/// Of those the ones that cannot where each value counts once.
+const NOT_DISTINCT: [&str; 2] = ["median", "percentile_cont"];
+/// No window has more rows. `DataFusion` adds distances to the numbers of rows, and wraps around.
+const DISTANCE_MAX: u64 = 1 << 62;
+
 /// The same function over its window, computed without a trace of what has left it.
 pub(super) fn without_trace(mut call: WindowFunction) -> Result<WindowFunction> {
     refuse_negative(&call)?;
+    with_rows_at_most(&mut call);
     let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else { return Ok(call) };
     if call.params.window_frame.start_bound.is_unbounded() {
         return Ok(call);
     }
-    if EXACT.contains(&function.name()) || function.name().starts_with(exact_sum::PREFIX) {
+    let is_exact = is_exact(function.name(), call.params.distinct);
+    if is_exact || function.name().starts_with(exact_sum::PREFIX) {
         return Ok(call);
     }
-    let function = AggregateUDF::from(Anew { inner: Arc::clone(function) });
+    let gives_back = function.name() == "bit_xor" && !call.params.distinct;
+    let function = AggregateUDF::from(Anew { inner: Arc::clone(function), gives_back });
     call.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(function));
     Ok(call)
+}
+
+fn is_exact(function: &str, is_distinct: bool) -> bool {
+    EXACT.contains(&function) && !(is_distinct && NOT_DISTINCT.contains(&function))
+}
+
+fn with_rows_at_most(call: &mut WindowFunction) {
+    let frame = &mut call.params.window_frame;
+    for bound in [&mut frame.start_bound, &mut frame.end_bound] {
+        if let WindowFrameBound::Preceding(ScalarValue::UInt64(Some(by)))
+        | WindowFrameBound::Following(ScalarValue::UInt64(Some(by))) = bound
+        {
+            *by = (*by).min(DISTANCE_MAX);
+        }
+    }
 }
 
 /// A negative distance turns a frame around, which then holds rows that it should not, or none
@@ -93,6 +113,8 @@ fn is_negative(distance: &ScalarValue) -> bool {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Anew {
     inner: Arc<AggregateUDF>,
+    /// Whether it gives back values exactly after all, and only does not know that none is left.
+    gives_back: bool,
 }
 
 impl AggregateUDFImpl for Anew {
@@ -121,11 +143,61 @@ impl AggregateUDFImpl for Anew {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if self.gives_back {
+            return Ok(Box::new(Counted { inner: self.inner.accumulator(args)?, n: 0 }));
+        }
         Ok(Box::new(Held {
             inner: Arc::clone(&self.inner),
             args: Args::of(&args),
             rows: VecDeque::new(),
         }))
+    }
+}
+
+/// An aggregate whose result is NULL where its window has no value.
+#[derive(Debug)]
+struct Counted {
+    inner: Box<dyn Accumulator>,
+    /// The values in the window.
+    n: usize,
+}
+
+impl Counted {
+    fn count(values: &[ArrayRef]) -> usize {
+        values.first().map_or(0, |values| values.len() - values.logical_null_count())
+    }
+}
+
+impl Accumulator for Counted {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.n += Self::count(values);
+        self.inner.update_batch(values)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.n -= Self::count(values);
+        self.inner.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let value = self.inner.evaluate()?;
+        if self.n > 0 { Ok(value) } else { ScalarValue::try_new_null(&value.data_type()) }
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.inner.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        not_impl_err!("a window is never put together from parts")
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        not_impl_err!("a window is never put together from parts")
     }
 }
 

@@ -26,6 +26,7 @@ use super::kinds::{
     to_double,
 };
 use super::nodes::{input_schema, rewritten};
+use super::{null_lists, rounded};
 
 /// The digits of the longest decimals.
 const DIGITS_MAX: u8 = 38;
@@ -169,7 +170,8 @@ fn part_of(part: Expr, scope: &Scope<'_>) -> Result<Transformed<Expr>> {
             } else {
                 doubles(args, scope)?
             };
-            Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))
+            let func = rounded::with_places(func, &args);
+            Transformed::yes(null_lists::answered(ScalarFunction { func, args }, scope.schema)?)
         }
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
             if !EXACT.contains(&func.name()) {

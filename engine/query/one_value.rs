@@ -19,13 +19,14 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::{
     ColumnarValue, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection,
     ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    WindowFunctionDefinition,
 };
 use datafusion::optimizer::AnalyzerRule;
 
 use super::intervals::{self, INTERVAL};
 use super::nearest::NEAREST;
 use super::nodes::{input_schema, rewritten};
-use super::{moving, nulls, parts};
+use super::{moving, nested_order, nulls, parts};
 
 /// Replaces, after everything else, what is computed with wrong values.
 #[derive(Debug)]
@@ -125,17 +126,16 @@ fn one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                         Box::new(right),
                     )))
                 }
-                _ => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+                _ => {
+                    let comparison = BinaryExpr { left, op, right };
+                    match nested_order::compared(&comparison, schema)? {
+                        Some(compared) => Transformed::yes(compared),
+                        None => Transformed::no(Expr::BinaryExpr(comparison)),
+                    }
+                }
             }
         }
-        Expr::Between(Between { expr, negated, low, high }) => match kind(&expr, schema)? {
-            Some(kind) => {
-                let [expr, low, high] =
-                    [*expr, *low, *high].map(|part| Box::new(kind.operand(part)));
-                Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
-            }
-            None => Transformed::no(Expr::Between(Between { expr, negated, low, high })),
-        },
+        Expr::Between(between) => between_of(between, schema)?,
         Expr::InList(InList { expr, list, negated }) => match kind(&expr, schema)? {
             Some(kind) => {
                 let list = list.into_iter().map(|value| kind.key(value)).collect();
@@ -151,6 +151,18 @@ fn one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::AggregateFunction(call) => Transformed::yes(aggregate(call, schema)?),
         Expr::WindowFunction(call) => Transformed::yes(window(*call, schema)?),
         expr => Transformed::no(expr),
+    })
+}
+
+fn between_of(between: Between, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Some(kind) = kind(&between.expr, schema)? {
+        let Between { expr, negated, low, high } = between;
+        let [expr, low, high] = [*expr, *low, *high].map(|part| Box::new(kind.operand(part)));
+        return Ok(Transformed::yes(Expr::Between(Between { expr, negated, low, high })));
+    }
+    Ok(match nested_order::between(&between, schema)? {
+        Some(compared) => Transformed::yes(compared),
+        None => Transformed::no(Expr::Between(between)),
     })
 }
 
@@ -202,6 +214,11 @@ fn aggregate(mut call: AggregateFunction, schema: &DFSchema) -> Result<Expr> {
     let extreme = matches!(call.func.name(), "min" | "max");
     if extreme || call.params.distinct {
         let counts = call.func.name() == "count";
+        if extreme && has_order_of_parts(&call.params.args, schema)? {
+            call.func = nested_order::extreme(call.func.name());
+            call.params.distinct = false;
+            return Ok(Expr::AggregateFunction(call));
+        }
         for arg in &mut call.params.args {
             match kind(arg, schema)? {
                 Some(Kind::Double) => *arg = Kind::Double.operand(std::mem::take(arg)),
@@ -217,6 +234,11 @@ fn aggregate(mut call: AggregateFunction, schema: &DFSchema) -> Result<Expr> {
 
 fn window(mut call: WindowFunction, schema: &DFSchema) -> Result<Expr> {
     let extreme = matches!(call.fun.name(), "min" | "max");
+    if extreme && has_order_of_parts(&call.params.args, schema)? {
+        let function = nested_order::extreme(call.fun.name());
+        call.fun = WindowFunctionDefinition::AggregateUDF(function);
+        call.params.distinct = false;
+    }
     let params = &mut call.params;
     sort_keys(&mut params.order_by, schema)?;
     for key in &mut params.partition_by {
@@ -232,6 +254,14 @@ fn window(mut call: WindowFunction, schema: &DFSchema) -> Result<Expr> {
         }
     }
     Ok(Expr::from(moving::without_trace(call)?))
+}
+
+/// Whether the arguments are one list or struct, which is ordered by its parts.
+fn has_order_of_parts(args: &[Expr], schema: &DFSchema) -> Result<bool> {
+    match args {
+        [arg] => Ok(nested_order::is_ordered(&arg.get_type(schema)?)),
+        _ => Ok(false),
+    }
 }
 
 fn compares(op: Operator) -> bool {

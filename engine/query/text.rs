@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
-    DataType, ExactNumberInfo, Expr, ExprWithAlias, Select, TypedString, Value, VisitMut,
-    VisitorMut,
+    DataType, ExactNumberInfo, Expr, ExprWithAlias, Select, SelectFlavor, SelectItem, TypedString,
+    Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::{like, parse, tuples};
@@ -54,6 +54,11 @@ impl VisitorMut for Reader {
     type Break = DataFusionError;
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DataFusionError> {
+        // `FROM t` is `SELECT * FROM t`, as in `DuckDB`, and no row of no columns.
+        if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
+            let all = WildcardAdditionalOptions::default();
+            select.projection.push(SelectItem::Wildcard(all));
+        }
         tuples::in_conditions(select).map_or_else(ControlFlow::Break, ControlFlow::Continue)
     }
 
@@ -126,6 +131,18 @@ mod tests {
             ("'abc' || 'd' LIKE 'abcd'", "true"),
         ] {
             assert_eq!(run(&format!("SELECT {expression}")).as_deref(), Ok(value), "{expression}");
+        }
+    }
+
+    #[test]
+    fn from_without_select_takes_all_columns() {
+        for (sql, rows) in [
+            ("FROM (VALUES (1, 2)) t(a, b) LIMIT 1", "1 2"),
+            ("FROM (VALUES (1)) t(a) UNION ALL FROM (VALUES (2)) u(a) ORDER BY a", "1, 2"),
+            ("WITH w AS (FROM (VALUES (7)) t(a)) FROM w", "7"),
+            ("FROM (VALUES (1, 2)) t(a, b) SELECT b", "2"),
+        ] {
+            assert_eq!(run(sql).as_deref(), Ok(rows), "{sql}");
         }
     }
 

@@ -128,6 +128,7 @@ fn arguments(name: &str, distinct: bool, args: &[Expr], depth: usize, text: &mut
 /// The name of a type in SQL.
 pub(super) fn sql_name(data_type: &DataType) -> String {
     match data_type {
+        DataType::Float32 => "FLOAT".to_owned(),
         DataType::Int8 => "TINYINT".to_owned(),
         DataType::Int16 => "SMALLINT".to_owned(),
         DataType::Int32 => "INT".to_owned(),
