@@ -237,7 +237,9 @@ async fn interrupt() {
 async fn dispatch(arguments: Arguments, stop: Stop) -> Result<()> {
     arguments.command.refuse_output(arguments.global.output)?;
     if !arguments.global.quiet && arguments.command.has_settings() {
-        strange_variables(&environment()).iter().for_each(|note| say(&format!("note: {note}")));
+        for note in strange_variables(&environment()) {
+            say(&format!("note: {note}"));
+        }
     }
     let following = matches!(&arguments.command, Command::Run(run) if run.follows());
     let common = Common { global: arguments.global, stop, following };

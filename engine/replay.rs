@@ -230,7 +230,8 @@ impl<'a> Replay<'a> {
         // Whole milliseconds: the statistics of files are no finer.
         let last_ms = entered.max(left).unwrap_or(0).div_euclid(1000);
         let number = self.world.clock.now_ms().max(last_ms + 1) * 1000;
-        let found = look(self, &table, &quarantine, number).await?;
+        // Its state is large, and would be carried by all that wait for it.
+        let found = Box::pin(look(self, &table, &quarantine, number)).await?;
         let (stayed, waiting, is_whole) = (found.stayed, found.waiting, found.is_whole);
         if found.n_rows > 0 {
             let commit = Commit {

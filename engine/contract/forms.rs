@@ -61,17 +61,14 @@ impl Form {
         let Some(end) = columns_end(&tokens) else { return Self { tokens, comment: None } };
         let (columns, behind) = tokens.split_at(end);
         let mut form = without_colons(columns);
-        let comment = match Behind::of(behind) {
-            Ok(clauses) => {
-                form.extend_from_slice(clauses.partitioned);
-                form.extend(with_quoted_names(clauses.properties));
-                form.extend_from_slice(clauses.rest);
-                clauses.comment
-            }
-            Err(_) => {
-                form.extend_from_slice(behind);
-                None
-            }
+        let comment = if let Ok(clauses) = Behind::of(behind) {
+            form.extend_from_slice(clauses.partitioned);
+            form.extend(with_quoted_names(clauses.properties));
+            form.extend_from_slice(clauses.rest);
+            clauses.comment
+        } else {
+            form.extend_from_slice(behind);
+            None
         };
         Self { tokens: form, comment }
     }

@@ -256,8 +256,8 @@ impl Part<'_> {
                 Ok(rows) => rows,
                 // Most often a text that is no text. Without that meaning only its row is lost.
                 Err(_) if is_text_known => {
-                    let (file, whole) = (&self.source.file, &self.source.whole);
-                    let bare = metadata(file, whole, Stripped::Text, TimeUnit::Microsecond);
+                    let Source { file: source, whole, .. } = self.source;
+                    let bare = metadata(source, whole, Stripped::Text, TimeUnit::Microsecond);
                     let bare = bare.map_err(broken)?;
                     batches = self.reader(&bare, row, self.columns).map_err(broken)?;
                     fine = self.fine(&columns, row).map_err(broken)?;

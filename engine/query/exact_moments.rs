@@ -100,7 +100,7 @@ impl AggregateUDFImpl for Exact {
 }
 
 /// The values of rows, without those that have a NULL.
-fn rows<'a>(values: &'a [ArrayRef]) -> impl Iterator<Item = (usize, f64, Option<f64>)> + 'a {
+fn rows(values: &[ArrayRef]) -> impl Iterator<Item = (usize, f64, Option<f64>)> {
     let columns: Vec<&Float64Array> =
         values.iter().map(|column| column.as_primitive::<Float64Type>()).collect();
     (0..columns[0].len()).filter_map(move |row| {
@@ -282,7 +282,7 @@ impl Accumulator for Distinct {
 #[derive(Debug)]
 struct Groups<const N: usize> {
     statistic: Statistic,
-    groups: Vec<Near<N>>,
+    sums: Vec<Near<N>>,
     /// What has no room in doubles.
     rests: BTreeMap<usize, Moments>,
     rest_bytes: usize,
@@ -290,21 +290,21 @@ struct Groups<const N: usize> {
 
 impl<const N: usize> Groups<N> {
     fn of(statistic: Statistic) -> Self {
-        Self { statistic, groups: Vec::new(), rests: BTreeMap::new(), rest_bytes: 0 }
+        Self { statistic, sums: Vec::new(), rests: BTreeMap::new(), rest_bytes: 0 }
     }
 
     fn add_to_rest(&mut self, at: usize, add: impl FnOnce(&mut Moments)) {
         const OF_ENTRY: usize = size_of::<(usize, Moments)>();
         let before = self.rests.get(&at).map_or(0, |rest| OF_ENTRY + rest.heap_bytes());
         let rest = self.rests.entry(at).or_default();
-        self.groups[at].pour_into(rest);
+        self.sums[at].pour_into(rest);
         add(rest);
         self.rest_bytes = self.rest_bytes + OF_ENTRY + rest.heap_bytes() - before;
     }
 
     /// The groups that are asked for; those that stay begin at 0 again.
     fn take(&mut self, emit: EmitTo) -> (Vec<Near<N>>, BTreeMap<usize, Moments>) {
-        let groups = emit.take_needed(&mut self.groups);
+        let groups = emit.take_needed(&mut self.sums);
         let mut rests = std::mem::take(&mut self.rests);
         let later = rests.split_off(&groups.len());
         self.rests = later.into_iter().map(|(at, rest)| (at - groups.len(), rest)).collect();
@@ -322,9 +322,9 @@ impl<const N: usize> GroupsAccumulator for Groups<N> {
         filter: Option<&BooleanArray>,
         n_groups: usize,
     ) -> Result<()> {
-        self.groups.resize(n_groups, Near::default());
+        self.sums.resize(n_groups, Near::default());
         for (row, y, x) in rows(values).filter(|(row, ..)| passes(filter, *row)) {
-            if !self.groups[indices[row]].put(y, x, 1.0) {
+            if !self.sums[indices[row]].put(y, x, 1.0) {
                 self.add_to_rest(indices[row], |rest| rest.put(y, x, 1));
             }
         }
@@ -353,10 +353,10 @@ impl<const N: usize> GroupsAccumulator for Groups<N> {
         indices: &[usize],
         n_groups: usize,
     ) -> Result<()> {
-        self.groups.resize(n_groups, Near::default());
+        self.sums.resize(n_groups, Near::default());
         for (at, part) in indices.iter().zip(parts_of(states)) {
             let (mut near, rest) = part?;
-            if !self.groups[*at].merge(&near) {
+            if !self.sums[*at].merge(&near) {
                 self.add_to_rest(*at, |rest| near.pour_into(rest));
             }
             if let Some(rest) = rest {
@@ -384,6 +384,6 @@ impl<const N: usize> GroupsAccumulator for Groups<N> {
     }
 
     fn size(&self) -> usize {
-        self.groups.capacity() * size_of::<Near<N>>() + self.rest_bytes
+        self.sums.capacity() * size_of::<Near<N>>() + self.rest_bytes
     }
 }

@@ -342,7 +342,7 @@ struct Group {
 #[derive(Debug, Default)]
 struct Groups {
     mean: bool,
-    groups: Vec<Group>,
+    sums: Vec<Group>,
     /// What has no room in two doubles.
     rests: BTreeMap<usize, FixedSum>,
     rest_bytes: usize,
@@ -351,7 +351,7 @@ struct Groups {
 impl Groups {
     #[inline]
     fn add(&mut self, at: usize, value: f64) {
-        if !self.groups[at].pair.add(value) {
+        if !self.sums[at].pair.add(value) {
             self.add_to_rest(at, |rest| rest.add(value));
         }
     }
@@ -364,14 +364,14 @@ impl Groups {
             FixedSum::default()
         });
         let before = rest.heap_bytes();
-        self.groups[at].pair.pour_into(rest);
+        self.sums[at].pair.pour_into(rest);
         add(rest);
         self.rest_bytes += added + rest.heap_bytes() - before;
     }
 
     /// The groups that are asked for; those that stay begin at 0 again.
     fn take(&mut self, emit: EmitTo) -> (Vec<Group>, BTreeMap<usize, FixedSum>) {
-        let groups = emit.take_needed(&mut self.groups);
+        let groups = emit.take_needed(&mut self.sums);
         let mut rests = std::mem::take(&mut self.rests);
         let later = rests.split_off(&groups.len());
         self.rests = later.into_iter().map(|(at, rest)| (at - groups.len(), rest)).collect();
@@ -389,18 +389,18 @@ impl GroupsAccumulator for Groups {
         filter: Option<&BooleanArray>,
         n_groups: usize,
     ) -> Result<()> {
-        self.groups.resize(n_groups, Group::default());
+        self.sums.resize(n_groups, Group::default());
         let values = doubles(values);
         if values.null_count() == 0 && filter.is_none() {
             for (at, value) in indices.iter().zip(values.values()) {
-                self.groups[*at].n += 1;
+                self.sums[*at].n += 1;
                 self.add(*at, *value);
             }
             return Ok(());
         }
         for (row, at) in indices.iter().enumerate() {
             if values.is_valid(row) && passes(filter, row) {
-                self.groups[*at].n += 1;
+                self.sums[*at].n += 1;
                 self.add(*at, values.value(row));
             }
         }
@@ -440,10 +440,10 @@ impl GroupsAccumulator for Groups {
         indices: &[usize],
         n_groups: usize,
     ) -> Result<()> {
-        self.groups.resize(n_groups, Group::default());
+        self.sums.resize(n_groups, Group::default());
         let state = State::of(states);
         for (row, at) in indices.iter().enumerate() {
-            self.groups[*at].n += state.counts.value(row);
+            self.sums[*at].n += state.counts.value(row);
             self.add(*at, state.highs.value(row));
             let low = state.lows.value(row);
             if low != 0.0 {
@@ -475,7 +475,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn size(&self) -> usize {
-        self.groups.capacity() * size_of::<Group>() + self.rest_bytes
+        self.sums.capacity() * size_of::<Group>() + self.rest_bytes
     }
 }
 

@@ -251,7 +251,7 @@ impl List {
             if values.len() - first >= LENGTH_MAX {
                 return Err(bounded::too_long(self.name));
             }
-            if values.len() % LOOK_EACH == 0 {
+            if values.len().is_multiple_of(LOOK_EACH) {
                 #[allow(clippy::cast_precision_loss, reason = "a bound, not a sum")]
                 self.room.require(self.name, size_of_val(values.as_slice()) as f64)?;
             }

@@ -427,12 +427,6 @@ impl Landed {
         self.bytes.starts_with(b"\x1f\x8b") || self.bytes.starts_with(b"\x28\xb5\x2f\xfd")
     }
 
-    /// Whether the text begins as packed files do. It is unpacked as one then, whatever its name: what
-    /// comes of it is another text, and packed once more it is refused.
-    pub(crate) fn looks_packed(&self) -> bool {
-        self.bytes.starts_with(b"\x1f\x8b") || self.bytes.starts_with(b"\x28\xb5\x2f\xfd")
-    }
-
     pub(crate) fn files(&self) -> Vec<(String, &[u8])> {
         let packed = self.packed.as_ref();
         let plain = (self.name.clone(), self.bytes.as_ref());
