@@ -263,7 +263,7 @@ fn a_line_before_the_header_may_name_the_separator() {
         let lake = lake();
         let path = lake.land("t/a.csv", text.as_bytes());
         lake.ok(&["run", "bronze"]);
-        append(&path, text.lines().last().unwrap().replace("1", "2").as_bytes());
+        append(&path, text.lines().last().unwrap().replace('1', "2").as_bytes());
         lake.ok(&["run", "bronze"]);
         let row = |id: &str, at: i64| json!({"id": id, "name": name, "n": 5, "at": at});
         let rows = taken(&lake, "id, name, n, _offset AS at");

@@ -63,7 +63,7 @@ fn the_doctor_tells_rules_of_other_tools() {
     let features = json!({"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["rowTracking", "domainMetadata"]});
     let lake = lake("");
     commit(&lake, "bronze/t", "some.property", "x", &features);
-    is_told(&lake, "bronze.t", "rowTracking");
+    is_told(&lake, "bronze.t", "which another tool asked for");
 }
 
 #[test]
