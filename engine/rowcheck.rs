@@ -3,14 +3,13 @@
 //! A check that cannot be computed for a row (a division by zero, a text that is no number, a value
 //! beyond its type) is broken by that row alone. Nothing that is said of it repeats a value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::contract::{Check, Contract, OnViolation, Violation, functions_of};
@@ -19,7 +18,9 @@ use crate::guard::guarded;
 use crate::mistake::Mistake;
 use crate::query::{Query, explain};
 
+mod paths;
 mod strict;
+use paths::{overlap, paths};
 pub use strict::{fits_lengths, strict};
 
 /// The checks of one contract, ready to run on batches of its schema.
@@ -118,12 +119,10 @@ impl RowChecks {
         }
     }
 
-    /// Whether a check looks at one of these columns.
-    pub fn look_at(&self, columns: &BTreeSet<&str>) -> bool {
-        self.checks.iter().any(|(_, expression)| {
-            let read = collect_columns(expression);
-            read.iter().any(|column| columns.contains(column.name()))
-        })
+    /// Whether a check looks at a value of one of these columns or fields of structs, by their paths.
+    pub fn look_at(&self, columns: &[&str]) -> bool {
+        let mut read = self.checks.iter().flat_map(|(_, expression)| paths(expression));
+        read.any(|path| columns.iter().any(|column| overlap(&path, column)))
     }
 
     /// Sorts the rows of a batch. A check that must hold makes an error instead.

@@ -1,7 +1,6 @@
 //! Records as they came, beside their rows with pseudonyms: a CHECK judges what a producer sent, as it
 //! does in any database. These rows are looked at and never kept.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
@@ -26,10 +25,9 @@ pub(super) struct Raw {
 impl Raw {
     /// `None` where no check looks at a personal column, so that nothing is decoded twice.
     pub(super) fn new(contract: &Contract, checks: &RowChecks) -> Result<Option<Self>> {
-        let top = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
-        let personal: BTreeSet<String> =
-            contract.personal.iter().map(|personal| top(&personal.path)).collect();
-        if !checks.look_at(&personal.iter().map(String::as_str).collect()) {
+        let personal: Vec<&str> =
+            contract.personal.iter().map(|personal| personal.path.as_str()).collect();
+        if !checks.look_at(&personal) {
             return Ok(None);
         }
         let ids = Pseudonyms::kept_ids();
