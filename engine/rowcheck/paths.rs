@@ -55,7 +55,7 @@ mod tests {
         let inner = Field::new("inner", fields(vec![text("a"), text("b")]), true);
         let st = Field::new("st", fields(vec![text("id"), inner]), true);
         let schema = Arc::new(Schema::new(vec![text("id"), st]));
-        let query = Query::new(&Limits::planning(chrono_tz::UTC)).unwrap();
+        let query = Query::new(&Limits::planning(crate::zone::setting("UTC").unwrap())).unwrap();
         for (sql, wanted) in [
             ("st.id = 'x'", vec!["st.id"]),
             ("st.inner.a IN ('x', 'y')", vec!["st.inner.a"]),
